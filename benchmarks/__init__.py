@@ -1,0 +1,1 @@
+"""Benchmark harness: data sets x strategies x classifiers x folds."""

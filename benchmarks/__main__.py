@@ -1,0 +1,168 @@
+"""Command line: ``python -m benchmarks benchmarks/configs/NAME.yaml``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import report, statistics
+from benchmarks.config import Config, load_config
+from benchmarks.figures import label
+from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
+from benchmarks.scores import SCORES
+from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study
+from benchmarks.versions import versions
+
+FAILED, BAD_INPUT, STOPPED = 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser.
+
+    Returns
+    -------
+    ArgumentParser
+        With one positional argument, the config.
+    """
+    found = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Run a study: data sets x strategies x classifiers x folds. "
+        "What an earlier run has computed is not computed again.",
+    )
+    found.add_argument("config", type=Path, help="a YAML file, for example in benchmarks/configs/")
+    found.add_argument(
+        "--jobs", type=int, default=_cores(), help="processes, one thread each (default: cores)"
+    )
+    found.add_argument(
+        "--out", type=Path, default=Path("reports"), help="where the study's folder goes"
+    )
+    found.add_argument("--tracking-uri", default=DEFAULT_URI, help="of MLflow (%(default)s)")
+    found.add_argument("--force", action="store_true", help="compute everything again")
+    return found
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a study from the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 1 if rows failed; 2 on bad input; 130 if it was stopped.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(given)
+    try:
+        if arguments.jobs < 1:
+            raise ValueError(f"--jobs {arguments.jobs}: needs at least 1 process.")
+        config = load_config(arguments.config)
+        folder = arguments.out / config.name
+        prepare_folder(folder)
+        datasets = load_datasets(config)
+        units = make_units(config, datasets)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    try:
+        results = run(config, units, folder, arguments.jobs, arguments.force)
+    except Interrupted as stop:
+        again = shlex.join(a for a in given if a != "--force")
+        print(
+            f"\nStopped. {stop.reason}{' ' * bool(stop.reason)}{stop.kept} of {stop.total} units are kept in {folder / 'units'}; "
+            f"go on with:\n  python -m benchmarks {again}",
+            file=sys.stderr,
+        )
+        return FAILED if stop.reason else STOPPED
+    files = report.write_report(config, datasets, results, folder)
+    failed = results.rows[results.rows["status"] != "ok"]
+    print(
+        f"\n{len(units)} units: {results.computed} computed, {results.reused} from earlier runs; "
+        f"{len(results.rows)} rows, {len(failed)} failed."
+    )
+    print(summary(config, results.rows))
+    warning = ""
+    try:
+        run_id = log_study(
+            arguments.tracking_uri, config, datasets, results.rows, files, versions()
+        )
+        print(f"MLflow: experiment {config.name!r}, run {run_id}, in {arguments.tracking_uri}")
+    except TrackingError as error:
+        warning = (
+            f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
+            f"on disk in {folder}; run the same command again to send them."
+        )
+    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
+    print("Runs:   make ui")
+    if warning:
+        print(warning, file=sys.stderr)
+    for (strategy, error), count in failed.groupby(["strategy", "error"], sort=False).size().items():
+        print(f"failed: {strategy}, {count} rows: {error}", file=sys.stderr)
+    return FAILED if len(failed) else 0
+
+
+def summary(config: Config, rows: pd.DataFrame) -> str:
+    """Return the tables that a run ends with.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    rows : DataFrame
+        Its results.
+
+    Returns
+    -------
+    str
+        Means of the main score, and the cost of each strategy.
+    """
+    name, lines = config.main_score, []
+    for dataset, n, part in statistics.blocks(rows):
+        means = statistics.summarise(part, [name]).pivot(
+            index="strategy", columns="classifier", values=name
+        )
+        means = means.loc[[s.label for s in config.strategies], list(config.classifiers)]
+        where = dataset if n is None else f"{dataset}, n = {n}"
+        lines += [f"\n{SCORES[name].title}, mean over {part['fold'].nunique()} folds ({where})"]
+        lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]
+        cost = statistics.costs(part).set_index("strategy")
+        shown = pd.DataFrame(
+            {
+                "cells made": cost["cells_made"].map("{:.0f}".format),
+                "seconds": _pair(cost["seconds"], cost["seconds_max"], 2),
+                "peak memory, MB": _pair(cost["peak_mb"], cost["peak_mb_max"], 0),
+                "of it added, MB": _pair(cost["added_mb"], cost["added_mb_max"], 0),
+            }
+        )
+        lines += ["\nResampling a fold on one thread, median / largest", _text(shown)]
+    return "\n".join([*lines, ""])
+
+
+def _pair(median: pd.Series, largest: pd.Series, digits: int) -> pd.Series:
+    return median.map(f"{{:.{digits}f}}".format) + " / " + largest.map(f"{{:.{digits}f}}".format)
+
+
+def _text(table: pd.DataFrame) -> str:
+    table = table.rename(index=label, columns=label).rename_axis(index=None, columns=None)
+    return table.to_string()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nStopped. Finished units are kept; run the same command again.", file=sys.stderr)
+        sys.exit(STOPPED)

@@ -1,0 +1,72 @@
+"""Versions that a result depends on: libraries, and the code itself."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+LIBRARIES = (
+    "anndata",
+    "celltypist",
+    "imbalanced-learn",
+    "numpy",
+    "scanpy",
+    "scikit-learn",
+    "scipy",
+    "torch",
+)
+SHARED_CODE = ("classifiers", "celltypist_classifier", "scores", "strategies", "thresholds", "units")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the version of the package and of each library that a score can depend on.
+
+    Returns
+    -------
+    dict of str to str
+        By name; ``"not installed"`` where it is absent.
+    """
+    found = {"python": platform.python_version()}
+    for name in ("scdiff-augment", *LIBRARIES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def versions_hash(package: bool) -> str:
+    """Return a hash over versions and code, so that results of other code are not reused.
+
+    Parameters
+    ----------
+    package : bool
+        Whether the result also depends on the code of scdiff_augment.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits.
+    """
+    return _versions_hash(package)
+
+
+@cache
+def _versions_hash(package: bool) -> str:
+    here = Path(__file__).parent
+    files = [here / f"{name}.py" for name in SHARED_CODE]
+    if package:
+        files.append(here / "latent_gaussian.py")
+        spec = find_spec("scdiff_augment")
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            files += sorted(Path(folder).rglob("*.py"))
+    sha = hashlib.sha256(repr(sorted(versions().items())).encode())
+    for file in files:
+        if file.is_file():
+            sha.update(file.name.encode() + file.read_bytes())
+    return sha.hexdigest()[:12]

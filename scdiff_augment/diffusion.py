@@ -1,0 +1,114 @@
+"""Noise ladder, loss and samplers: functions of (model, z, sigmas), without state.
+
+A *model* is any callable ``(z, sigma) -> denoised`` that estimates the clean latent from
+``z = clean + sigma * noise``. DDPM's variable is ``z / sqrt(1 + sigma**2)``; in this form every
+sampler is a short recursion over sigma.
+
+References
+----------
+Ho et al. 2020, Denoising diffusion probabilistic models, arXiv:2006.11239 [ddpm].
+Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502 [ddim].
+Karras et al. 2022, Elucidating the design space of diffusion-based generative models,
+arXiv:2206.00364 [edm].
+Lu et al. 2022, DPM-Solver++, arXiv:2211.01095 [dpm++].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+Model = Callable[[Tensor, Tensor], Tensor]
+
+
+def ddpm_sigmas(n_timesteps: int = 1000) -> Tensor:
+    """Noise levels of DDPM's linear betas 1e-4 ... 0.02, rising ([ddpm] §4)."""
+    betas = torch.linspace(1e-4, 0.02, n_timesteps, dtype=torch.float64)
+    alpha_bar = torch.cumprod(1 - betas, dim=0)
+    return torch.sqrt((1 - alpha_bar) / alpha_bar).float()  # (n_timesteps,)
+
+
+def select_sigmas(
+    ladder: Tensor, n_steps: int, sigma_max: float | None = None, rho: float = 7.0
+) -> Tensor:
+    """Pick falling levels of the ladder, spaced as in [edm] eq. 5, then 0.
+
+    With as many steps as the ladder has rungs (below `sigma_max`), this is the whole ladder.
+    Rungs are distinct, so the result may hold fewer than `n_steps` of them at the fine end.
+    """
+    below = ladder if sigma_max is None else ladder[ladder <= sigma_max]
+    if len(below) == 0:
+        below = ladder[:1]
+    if n_steps < len(below):
+        ramp = torch.linspace(0, 1, n_steps, dtype=torch.float64)
+        high, low = below[-1].double() ** (1 / rho), below[0].double() ** (1 / rho)
+        wanted = ((high + ramp * (low - high)) ** rho).float()
+        nearest = torch.cdist(wanted.log()[:, None], below.log()[:, None]).argmin(dim=1)
+        below = below[nearest.unique()]
+    return torch.cat([below.flip(0), below.new_zeros(1)])
+
+
+def timestep_weights(ladder: Tensor, mean: float = -0.6, std: float = 1.2) -> Tensor:
+    """Probability of each rung in training: log-normal in sigma ([edm] table 1)."""
+    log_sigma = ladder.double().log()
+    width = torch.gradient(log_sigma)[0]
+    density = torch.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * width
+    return density / density.sum()
+
+
+def denoising_loss(model: Model, z: Tensor, sigma: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
+    """Weighted squared error of the denoised latent ([edm] eq. 2 and table 1), per cell.
+
+    `scale` (D,) is a standard deviation for each latent dimension; the weight makes dimensions and
+    noise levels count alike for a model whose error is that of a Gaussian of this width.
+    """
+    sigma_, scale_ = sigma[:, None], scale[None, :]  # (B, 1), (1, D)
+    weight = (sigma_**2 + scale_**2) / (sigma_ * scale_) ** 2
+    error = model(z + sigma_ * noise, sigma) - z  # (B, D)
+    return (weight * error**2).mean(dim=1)  # (B,)
+
+
+def sample_ddpm(model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator) -> Tensor:
+    """Ancestral sampling with the posterior variance ([ddpm] eq. 6-7)."""
+    for sigma, lower in pairwise(sigmas):
+        keep = (lower / sigma) ** 2
+        z = keep * z + (1 - keep) * model(z, sigma.expand(len(z)))  # (B, D)
+        if lower > 0:
+            noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+            z = z + lower * torch.sqrt(1 - keep) * noise
+    return z
+
+
+def sample_ddim(
+    model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Deterministic sampling: Euler steps of the probability flow ([ddim] eq. 13-14)."""
+    for sigma, lower in pairwise(sigmas):
+        keep = lower / sigma
+        z = keep * z + (1 - keep) * model(z, sigma.expand(len(z)))  # (B, D)
+    return z
+
+
+def sample_dpmpp(
+    model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """DPM-Solver++(2M), second order, deterministic ([dpm++] algorithm 2)."""
+    previous, previous_h = None, None
+    for sigma, lower in pairwise(sigmas):
+        denoised = model(z, sigma.expand(len(z)))  # (B, D)
+        if lower == 0:
+            return denoised
+        h = torch.log(sigma / lower)
+        direction = denoised
+        if previous is not None and previous_h is not None:
+            r = previous_h / h
+            direction = (1 + 1 / (2 * r)) * denoised - previous / (2 * r)
+        z = (lower / sigma) * z - torch.expm1(-h) * direction
+        previous, previous_h = denoised, h
+    return z
+
+
+SAMPLERS = {"ddpm": sample_ddpm, "ddim": sample_ddim, "dpm++": sample_dpmpp}

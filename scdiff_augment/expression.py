@@ -1,0 +1,210 @@
+"""Which kind of expression matrix this is; to counts and back.
+
+Single-cell matrices reach a sampler as counts, as log1p of depth-normalised counts, or as
+something else (z-scores, principal components). The first two hold the same information, so
+both are modelled as counts; the third is modelled as real values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Kind = Literal["counts", "log1p", "real"]
+
+INTEGER_TOLERANCE = 0.05
+"""How far from an integer a recovered count may lie."""
+
+INTEGER_FRACTION = 0.99
+"""The share of non-zero entries that must be near-integer for counts to be recovered."""
+
+CELLS_INSPECTED = 2000
+"""How many cells `detect_kind` looks at when the matrix is large."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A matrix taken apart: what is modelled, and what leads back to the input's scale.
+
+    Attributes
+    ----------
+    kind : {"counts", "log1p", "real"}
+        What the input was.
+    values : ndarray of shape (n_cells, n_genes), float32
+        Counts for "counts" and "log1p", the input itself for "real".
+    factor : ndarray of shape (n_cells,), float64, or None
+        For "log1p": the number by which a cell's counts were multiplied before log1p.
+    total : float or None
+        For "log1p": the sum of expm1 that all cells share (10,000 for CP10k over these
+        genes), or None where cells differ (genes were selected after normalisation).
+    """
+
+    kind: Kind
+    values: NDArray[np.float32]
+    factor: NDArray[np.float64] | None = None
+    total: float | None = None
+
+
+def detect_kind(X: NDArray) -> Kind:
+    """Tell counts, log1p of counts, and other real matrices apart.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_cells, n_genes)
+        Finite values.
+
+    Returns
+    -------
+    {"counts", "log1p", "real"}
+        "counts" for non-negative integers; "log1p" where `expm1` of a cell divided by its
+        smallest positive value is near-integer for at least 99 % of the non-zero entries;
+        "real" for anything else.
+    """
+    if X.size == 0 or X.min() < 0:
+        return "real"
+    if np.array_equal(X, np.rint(X)):
+        return "counts"
+    rows = X[:: max(1, len(X) // CELLS_INSPECTED)]
+    return "log1p" if integer_fraction(rows) >= INTEGER_FRACTION else "real"
+
+
+def integer_fraction(X: NDArray) -> float:
+    """Share of the non-zero entries of log1p values that lead back to integer counts."""
+    counts, _ = _unlog(X)
+    counts = counts[counts > 0]
+    if counts.size == 0:
+        return 0.0
+    return float(np.mean(np.abs(counts - np.rint(counts)) < INTEGER_TOLERANCE))
+
+
+def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
+    """Split a matrix into what is modelled and what leads back to its scale.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_cells, n_genes)
+        Counts, log1p of depth-normalised counts, or any real matrix; dense and finite.
+    expression : {"auto", "counts", "log1p", "real"}, default="auto"
+        The kind, or "auto" to find it with `detect_kind`.
+
+    Returns
+    -------
+    Expression
+
+    Raises
+    ------
+    ValueError
+        If the values contradict the kind that was named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([[1, 0, 3], [2, 2, 1]])
+    >>> X = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    >>> parts = take_apart(X)
+    >>> parts.kind, parts.values.tolist(), round(parts.total)
+    ('log1p', [[1.0, 0.0, 3.0], [2.0, 2.0, 1.0]], 10000)
+    """
+    X = np.asarray(X)
+    kind: Kind = detect_kind(X) if expression == "auto" else expression  # type: ignore[assignment]
+    if kind == "real":
+        return Expression("real", np.ascontiguousarray(X, dtype=np.float32))
+    _require_non_negative(X, kind)
+    if kind == "counts":
+        _require_integers(X)
+        return Expression("counts", np.ascontiguousarray(X, dtype=np.float32))
+    return _from_log1p(X)
+
+
+def put_together(
+    counts: NDArray,
+    parts: Expression,
+    factor: NDArray | None = None,
+) -> NDArray[np.float32]:
+    """Bring new counts to the scale of the matrix that `parts` came from.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_cells, n_genes)
+        New counts, or new values where ``parts.kind`` is "real".
+    parts : Expression
+        The real cells, taken apart.
+    factor : ndarray of shape (n_cells,), optional
+        Per-cell scale of the new cells; needed for "log1p" where real cells do not share
+        one total.
+
+    Returns
+    -------
+    ndarray of shape (n_cells, n_genes), float32
+        A cell without any count stays a cell of zeros.
+    """
+    if parts.kind != "log1p":
+        return counts.astype(np.float32, copy=False)
+    if parts.total is not None:
+        factor = parts.total / np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
+    elif factor is None:
+        raise ValueError("`factor` is needed: the real cells do not share one total.")
+    values = counts * np.asarray(factor, dtype=np.float32)[:, None]
+    return np.log1p(values, out=values)
+
+
+def depth_normalised(counts: NDArray, target: float = 1e4) -> NDArray[np.float32]:
+    """log1p of counts scaled to `target` per cell: what encoders read."""
+    totals = np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
+    values = counts * (target / totals).astype(np.float32)[:, None]
+    return np.log1p(values, out=values)
+
+
+def _unlog(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """expm1 of each row over its smallest positive value, and that value."""
+    linear = np.expm1(np.asarray(X, dtype=np.float64))
+    smallest = np.min(linear, axis=1, where=linear > 0, initial=np.inf)
+    smallest[~np.isfinite(smallest)] = 1.0  # cells of zeros
+    return linear / smallest[:, None], smallest
+
+
+def _from_log1p(X: NDArray) -> Expression:
+    ratios, factor = _unlog(X)
+    counts = np.rint(ratios)
+    positive = ratios > 0
+    near = np.abs(ratios - counts)[positive] < INTEGER_TOLERANCE
+    if near.size and near.mean() < INTEGER_FRACTION:
+        raise ValueError(
+            f"expression='log1p' needs log1p of depth-normalised counts: undoing it must give "
+            f"integers for at least {INTEGER_FRACTION:.0%} of the non-zero entries, but it does "
+            f"for {near.mean():.1%}. Use expression='real' for scaled, corrected or imputed "
+            f"values, or pass the counts."
+        )
+    totals = (counts * factor[:, None]).sum(axis=1)
+    totals = totals[positive.any(axis=1)]
+    shared = totals.size > 0 and np.ptp(totals) < 1e-2 * totals.mean()
+    return Expression(
+        "log1p",
+        counts.astype(np.float32),
+        factor,
+        float(np.median(totals)) if shared else None,
+    )
+
+
+def _require_non_negative(X: NDArray, kind: str) -> None:
+    if X.size and X.min() < 0:
+        cell, gene = np.unravel_index(int(np.argmin(X)), X.shape)
+        raise ValueError(
+            f"expression='{kind}' needs non-negative values, but cell {cell} has {X[cell, gene]:g} "
+            f"in column {gene} ({np.mean(X < 0):.1%} of all entries are negative). Use "
+            f"expression='real' for scaled or centred values, or pass the counts."
+        )
+
+
+def _require_integers(X: NDArray) -> None:
+    whole = np.rint(X)
+    if not np.array_equal(X, whole):
+        cell, gene = np.argwhere(X != whole)[0]
+        raise ValueError(
+            f"expression='counts' needs integers, but cell {cell} has {X[cell, gene]:g} in column "
+            f"{gene}. Use expression='log1p' for log-normalised counts, expression='real' for "
+            f"other values, or 'auto'."
+        )

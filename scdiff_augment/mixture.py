@@ -1,0 +1,89 @@
+"""A Gaussian mixture under Gaussian noise: everything about it is known in closed form.
+
+If clean latents follow a mixture of N(mean_k, covariance_k), noisy ones at level sigma follow the
+mixture of N(mean_k, covariance_k + sigma² I). Class probabilities, scores and the best possible
+denoiser follow. The denoiser and the condition classifiers start from these and learn the rest.
+"""
+
+from __future__ import annotations
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+
+
+class NoisyMixture(nn.Module):
+    """Gaussian mixture whose densities are asked for at any noise level.
+
+    Parameters
+    ----------
+    means : Tensor of shape (n_components, n_latent)
+    covariances : Tensor of shape (n_components, n_latent, n_latent)
+    weights : Tensor of shape (n_components,)
+        Mixing proportions; they sum to 1.
+    """
+
+    means: Tensor
+    variances: Tensor
+    axes: Tensor
+    log_weights: Tensor
+
+    def __init__(self, means: Tensor, covariances: Tensor, weights: Tensor):
+        super().__init__()
+        variances, axes = torch.linalg.eigh(covariances)
+        self.register_buffer("means", means)  # (K, D)
+        self.register_buffer("variances", variances.clamp(min=1e-6))  # (K, D)
+        self.register_buffer("axes", axes)  # (K, D, D), columns are eigenvectors
+        self.register_buffer("log_weights", weights.log())  # (K,)
+
+    def log_joint(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """log [weight_k N(z; mean_k, covariance_k + sigma² I)] without 2 pi, (B, K)."""
+        projected, variance = self._project(z, sigma)
+        return self._log_joint(projected, variance)
+
+    def denoise(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """E[clean | z, sigma]: the minimiser of the denoising loss for this mixture, (B, D)."""
+        projected, variance = self._project(z, sigma)
+        share = torch.softmax(self._log_joint(projected, variance), dim=1)  # (B, K)
+        shrunk = projected * (self.variances[:, None] / variance)  # (K, B, D)
+        component = torch.baddbmm(self.means[:, None], shrunk, self.axes.transpose(1, 2))
+        return torch.einsum("bk,kbd->bd", share, component)
+
+    def _project(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        centred = z[None] - self.means[:, None]  # (K, B, D)
+        variance = self.variances[:, None] + sigma[None, :, None] ** 2  # (K, B, D)
+        return torch.bmm(centred, self.axes), variance
+
+    def _log_joint(self, projected: Tensor, variance: Tensor) -> Tensor:
+        density = -0.5 * (projected**2 / variance + variance.log()).sum(dim=2)  # (K, B)
+        return density.T + self.log_weights
+
+
+def class_mixture(
+    z: Tensor, codes: Tensor, n_classes: int, weight: Tensor, prior_cells: float = 10.0
+) -> NoisyMixture:
+    """One Gaussian per class; small classes borrow the pooled covariance.
+
+    The covariance of a class of n cells is the weighted mean of its own (weight n) and the pooled
+    within-class one (weight `prior_cells`). `weight` (cells,) is how often each cell is drawn in
+    training; its sums are the mixing proportions.
+    """
+    sizes = torch.bincount(codes, minlength=n_classes)
+    means = torch.zeros(n_classes, z.shape[1]).index_add(0, codes, z) / sizes[:, None]
+    centred = z - means[codes]
+    pooled = centred.T @ centred / max(len(z) - n_classes, 1)  # (D, D)
+    covariances = torch.empty(n_classes, *pooled.shape)
+    for k in range(n_classes):
+        own = centred[codes == k]
+        covariances[k] = (own.T @ own + prior_cells * pooled) / (sizes[k] + prior_cells)
+    weights = torch.zeros(n_classes).index_add(0, codes, weight)
+    return NoisyMixture(means, covariances, weights / weights.sum())
+
+
+def clusters(z: Tensor, generator: torch.Generator, cells_per_cluster: int = 100) -> Tensor:
+    """k-means codes of latents, for a mixture where no labels are given, (cells,)."""
+    n_clusters = max(1, min(16, len(z) // cells_per_cluster))
+    seed = int(torch.randint(2**31, (), generator=generator))
+    kmeans = KMeans(n_clusters, random_state=seed, n_init=1).fit(z.numpy())
+    _, codes = torch.from_numpy(kmeans.labels_).long().unique(return_inverse=True)
+    return codes
