@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as stop:
         again = shlex.join(a for a in given if a != "--force")
         print(
-            f"\nStopped. {stop.reason}{' ' * bool(stop.reason)}{stop.kept} of {stop.total} units are kept in {folder / 'units'}; "
+            f"\nStopped. {stop} They are in {folder / 'units'}; "
             f"go on with:\n  python -m benchmarks {again}",
             file=sys.stderr,
         )
@@ -109,7 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Runs:   make ui")
     if warning:
         print(warning, file=sys.stderr)
-    for (strategy, error), count in failed.groupby(["strategy", "error"], sort=False).size().items():
+    for (strategy, error), count in (
+        failed.groupby(["strategy", "error"], sort=False).size().items()
+    ):
         print(f"failed: {strategy}, {count} rows: {error}", file=sys.stderr)
     return FAILED if len(failed) else 0
 

@@ -241,7 +241,9 @@ def _split(raw: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(raw, Mapping) or "kind" not in raw:
         raise ValueError(f"split={raw!r} must be a mapping with the key 'kind'.")
     kind = choose("split", raw["kind"], SPLITS)
-    declared = [p for p in inspect.signature(SPLITS[kind]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    declared = [
+        p for p in inspect.signature(SPLITS[kind]).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
     params = {}
     for key, value in raw.items():
         if key == "kind":

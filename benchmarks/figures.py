@@ -68,9 +68,7 @@ def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]
     return {s: found.get(s, QUIET) for s in strategies}
 
 
-def draw(
-    ax: Axes, part: pd.DataFrame, classifier: str, score: str, colour: dict[str, str]
-) -> None:
+def draw(ax: Axes, part: pd.DataFrame, classifier: str, score: str, colour: dict[str, str]) -> None:
     """Draw folds as small dots and their mean as a large one, one line per strategy.
 
     Parameters
@@ -95,9 +93,7 @@ def draw(
         spread = (np.arange(len(values)) - (len(values) - 1) / 2) * min(0.08, 0.5 / len(values))
         ax.scatter(values, y + spread, s=11, color=hue, alpha=0.55, linewidths=0, zorder=2)
         ax.scatter(means[strategy], y, s=62, color=hue, linewidths=0, zorder=3)
-        ax.text(
-            1.02, y, f"{means[strategy]:.3f}", transform=ax.get_yaxis_transform(), va="center"
-        )
+        ax.text(1.02, y, f"{means[strategy]:.3f}", transform=ax.get_yaxis_transform(), va="center")
     ax.set_yticks(range(len(colour)), [label(s) for s in colour])
     ax.set_ylim(len(colour) - 0.4, -0.6)
     ax.set_title(CLASSIFIERS[classifier].title, loc="left", fontsize=11, fontweight="bold")

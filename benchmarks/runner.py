@@ -34,7 +34,7 @@ class Interrupted(Exception):
     """
 
     def __init__(self, kept: int, total: int, reason: str = "") -> None:
-        super().__init__(f"{kept} of {total} units are kept. {reason}".rstrip())
+        super().__init__(f"{reason} {kept} of {total} units are kept.".strip())
         self.kept, self.total, self.reason = kept, total, reason
 
 
@@ -216,8 +216,8 @@ def _frame(records: list[Record]) -> pd.DataFrame:
     for name in ("n", "n_synthetic"):
         if name in frame:
             frame[name] = frame[name].astype("Int64")
-    for name in frame.columns[frame.dtypes == object]:
-        if frame[name].isna().all():
+    for name in frame.columns:
+        if frame[name].dtype.kind == "O" and frame[name].isna().all():
             frame[name] = frame[name].astype(float)
     return frame
 

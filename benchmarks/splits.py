@@ -107,7 +107,9 @@ def repeated_stratified_cv(
     folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
     for index, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
         repeat, part = divmod(index, n_splits)
-        yield Fold(f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None, len(train))
+        yield Fold(
+            f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None, len(train)
+        )
 
 
 def rare_cell_draw(

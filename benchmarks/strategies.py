@@ -197,7 +197,7 @@ class SmallClassSMOTE:
             random_state=self.random_state,
             k_neighbors=k,
         )
-        return sampler.fit_resample(X, y)  # type: ignore[no-any-return]
+        return sampler.fit_resample(X, y)
 
 
 def check_params(name: str, params: dict[str, Any]) -> None:

@@ -19,7 +19,14 @@ LIBRARIES = (
     "scipy",
     "torch",
 )
-SHARED_CODE = ("classifiers", "celltypist_classifier", "scores", "strategies", "thresholds", "units")
+SHARED_CODE = (
+    "classifiers",
+    "celltypist_classifier",
+    "scores",
+    "strategies",
+    "thresholds",
+    "units",
+)
 
 
 @cache

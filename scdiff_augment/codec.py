@@ -52,8 +52,8 @@ class CountCodec:
         self,
         n_latent: int = 50,
         width: int = 128,
-        n_steps: int = 600,
-        batch_size: int = 256,
+        n_steps: int = 400,
+        batch_size: int = 128,
         learning_rate: float = 5e-3,
     ):
         self.n_latent = n_latent
@@ -177,6 +177,13 @@ class RealCodec:
 
 
 Codec = CountCodec | RealCodec
+
+
+def codec_for(parts: Expression, n_latent: int, *, width: int, n_steps: int) -> Codec:
+    """Choose the codec that fits what the matrix holds."""
+    if parts.kind == "real":
+        return RealCodec(n_latent)
+    return CountCodec(n_latent, width=width, n_steps=n_steps)
 
 
 def _pca(X: NDArray[np.float32], n_latent: int, generator: torch.Generator) -> PCA:

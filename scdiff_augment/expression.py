@@ -120,35 +120,38 @@ def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
 
 
 def put_together(
-    counts: NDArray,
-    parts: Expression,
+    values: NDArray,
+    kind: Kind,
+    *,
+    total: float | None = None,
     factor: NDArray | None = None,
 ) -> NDArray[np.float32]:
-    """Bring new counts to the scale of the matrix that `parts` came from.
+    """Bring new counts or values to the scale of the real cells.
 
     Parameters
     ----------
-    counts : ndarray of shape (n_cells, n_genes)
-        New counts, or new values where ``parts.kind`` is "real".
-    parts : Expression
-        The real cells, taken apart.
+    values : ndarray of shape (n_cells, n_genes)
+        New counts, or new values where `kind` is "real".
+    kind : {"counts", "log1p", "real"}
+        What the real cells were.
+    total : float, optional
+        For "log1p": the sum of expm1 that all real cells share, if they do.
     factor : ndarray of shape (n_cells,), optional
-        Per-cell scale of the new cells; needed for "log1p" where real cells do not share
-        one total.
+        For "log1p" without a shared total: the scale of each new cell.
 
     Returns
     -------
     ndarray of shape (n_cells, n_genes), float32
         A cell without any count stays a cell of zeros.
     """
-    if parts.kind != "log1p":
-        return counts.astype(np.float32, copy=False)
-    if parts.total is not None:
-        factor = parts.total / np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
+    if kind != "log1p":
+        return values.astype(np.float32, copy=False)
+    if total is not None:
+        factor = total / np.maximum(values.sum(axis=1, dtype=np.float64), 1.0)
     elif factor is None:
-        raise ValueError("`factor` is needed: the real cells do not share one total.")
-    values = counts * np.asarray(factor, dtype=np.float32)[:, None]
-    return np.log1p(values, out=values)
+        raise ValueError("log1p values need `total` or `factor` to be put together.")
+    scaled = values * np.asarray(factor, dtype=np.float32)[:, None]
+    return np.log1p(scaled, out=scaled)
 
 
 def depth_normalised(counts: NDArray, target: float = 1e4) -> NDArray[np.float32]:
@@ -202,7 +205,7 @@ def _require_non_negative(X: NDArray, kind: str) -> None:
 def _require_integers(X: NDArray) -> None:
     whole = np.rint(X)
     if not np.array_equal(X, whole):
-        cell, gene = np.argwhere(X != whole)[0]
+        cell, gene = np.argwhere(whole != X)[0]
         raise ValueError(
             f"expression='counts' needs integers, but cell {cell} has {X[cell, gene]:g} in column "
             f"{gene}. Use expression='log1p' for log-normalised counts, expression='real' for "

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
 from . import diffusion
-from .codec import Codec, CountCodec, RealCodec
+from .codec import Codec, codec_for
 from .expression import Expression, put_together, take_apart
 from .guidance import Condition, LatentClassifier, guide
 from .mixture import class_mixture, clusters
@@ -39,9 +39,9 @@ class LatentDiffusion:
         Principal components of the latent; clamped to what the matrix allows.
     width : int, default=128
         Hidden units of decoder and denoiser.
-    n_blocks : int, default=3
+    n_blocks : int, default=2
         Residual blocks of the denoiser.
-    decoder_steps, denoiser_steps, classifier_steps : int, default=600, 800, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 800, 0
         Training steps of each part. With ``classifier_steps=0`` a condition is the closed form
         of Gaussian classes alone.
     n_timesteps : int, default=1000
@@ -90,8 +90,8 @@ class LatentDiffusion:
         expression: str = "auto",
         n_latent: int = 20,
         width: int = 128,
-        n_blocks: int = 3,
-        decoder_steps: int = 600,
+        n_blocks: int = 2,
+        decoder_steps: int = 400,
         denoiser_steps: int = 800,
         classifier_steps: int = 0,
         n_timesteps: int = 1000,
@@ -162,7 +162,7 @@ class LatentDiffusion:
             else:
                 codes = torch.from_numpy(np.unique(np.asarray(groups), return_inverse=True)[1])
             self.denoiser_ = self._fit_denoiser(codes)
-        self._scale_of_input = Expression(parts.kind, parts.values[:0], None, parts.total)
+        self._kind, self._total = parts.kind, parts.total
         return self
 
     def add_condition(self, name: str, labels: ArrayLike) -> LatentDiffusion:
@@ -231,15 +231,11 @@ class LatentDiffusion:
                 block = {name: t[start : start + BLOCK] for name, t in targets.items()}
                 z = self._sample_latent(block, min(BLOCK, n_cells - start), guidance_scale)
                 values, factor = self.codec_.decode(z.numpy(), self._rng)
-                blocks.append(put_together(values, self._scale_of_input, factor))
+                blocks.append(put_together(values, self._kind, total=self._total, factor=factor))
         return np.concatenate(blocks)
 
     def _fit_codec(self, parts: Expression) -> Codec:
-        codec: Codec
-        if parts.kind == "real":
-            codec = RealCodec(self.n_latent)
-        else:
-            codec = CountCodec(self.n_latent, width=self.width, n_steps=self.decoder_steps)
+        codec = codec_for(parts, self.n_latent, width=self.width, n_steps=self.decoder_steps)
         steps = codec.fit(parts, self._torch)
         self.history_["decoder_loss"] = self._watch(steps, self.decoder_steps, "decoder")
         n_latent = int(codec.encoder_.n_components_)

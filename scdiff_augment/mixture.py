@@ -37,7 +37,7 @@ class NoisyMixture(nn.Module):
         self.register_buffer("log_weights", weights.log())  # (K,)
 
     def log_joint(self, z: Tensor, sigma: Tensor) -> Tensor:
-        """log [weight_k N(z; mean_k, covariance_k + sigma² I)] without 2 pi, (B, K)."""
+        """Log of [weight_k N(z; mean_k, covariance_k + sigma² I)] without 2 pi, (B, K)."""
         projected, variance = self._project(z, sigma)
         return self._log_joint(projected, variance)
 

@@ -161,10 +161,10 @@ class DiffusionOversampler(GenerativeOverSampler):
     width : int, default=128
         Hidden units of decoder and denoiser.
 
-    n_blocks : int, default=3
+    n_blocks : int, default=2
         Residual blocks of the denoiser.
 
-    decoder_steps, denoiser_steps, classifier_steps : int, default=600, 800, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 800, 0
         Training steps of each part. ``classifier_steps=0`` uses the closed form of Gaussian
         classes alone.
 
@@ -244,8 +244,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         n_steps: int = 20,
         n_timesteps: int = 1000,
         width: int = 128,
-        n_blocks: int = 3,
-        decoder_steps: int = 600,
+        n_blocks: int = 2,
+        decoder_steps: int = 400,
         denoiser_steps: int = 800,
         classifier_steps: int = 0,
         n_jobs: int | None = None,

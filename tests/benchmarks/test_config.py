@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.config import load_config, parse_config
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "configs"
+GOOD = {
+    "name": "x",
+    "title": "X",
+    "datasets": ["pbmc68k_reduced"],
+    "split": {"kind": "repeated_stratified_cv", "n_splits": 3},
+    "strategies": ["none", "smote"],
+    "classifiers": ["knn"],
+}
+
+
+def parse(**changes):
+    return parse_config(GOOD | changes, Path("."))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_config_is_valid_and_named_after_its_file(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.sampling_strategy == "auto"
+
+
+def test_defaults_are_filled_in():
+    config = parse()
+    assert config.split_params == {"n_splits": 3, "n_repeats": 1}
+    assert config.main_score == "macro_f1"
+    assert config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": ["smoot"]}, "Unknown strategy 'smoot'. Did you mean 'smote'"),
+        ({"datasets": ["pbmc68"]}, "Unknown data set 'pbmc68'. Did you mean 'pbmc68k_reduced'"),
+        ({"classifiers": ["KNN"]}, "Unknown classifier 'KNN'. Did you mean 'knn'"),
+        ({"split": {"kind": "rare_draw"}}, "Unknown split 'rare_draw'. Did you mean 'rare_cell"),
+        (
+            {"split": {"kind": "repeated_stratified_cv", "nsplits": 3}},
+            "Unknown key of split 'repeated_stratified_cv' 'nsplits'. Did you mean 'n_splits'",
+        ),
+        ({"split": {"kind": "rare_cell_draw", "n": 5}}, "needs the key 'rare'"),
+        ({"split": {"kind": "repeated_stratified_cv", "n_splits": 1}}, "at least 2"),
+        ({"strategy": ["none"]}, "Unknown key 'strategy'. Did you mean 'strategies'"),
+        ({"scores": ["f1_macro"]}, "Unknown score 'f1_macro'. Did you mean 'macro_f1'"),
+        ({"sampling_strategy": "automatic"}, "Unknown sampling_strategy 'automatic'. Did you"),
+        ({"sampling_strategy": {"A": 0}}, "whole number of at least 1"),
+        ({"strategies": []}, "'strategies' is missing or empty"),
+        ({"strategies": ["none", "none"]}, "'none' is there twice"),
+        ({"name": "a/b"}, "becomes a folder"),
+        ({"seed": -1}, "seed=-1"),
+        (
+            {"strategies": [{"name": "smote", "params": {"k_neighbours": 3}}]},
+            "Strategy 'smote' has no parameter 'k_neighbours'. Did you mean 'k_neighbors'",
+        ),
+        ({"datasets": [{"path": "x.h5ad"}]}, "needs 'label_key'"),
+        ({"datasets": [{"path": "x.h5ad", "labelkey": "t"}]}, "Did you mean 'label_key'"),
+    ],
+)
+def test_an_error_names_rule_value_and_way_out(changes, message):
+    with pytest.raises(ValueError) as raised:
+        parse(**changes)
+    assert message in str(raised.value)
+
+
+def test_two_parameter_sets_of_one_strategy_need_labels():
+    pair = [{"name": "smote"}, {"name": "smote", "params": {"k_neighbors": 2}}]
+    with pytest.raises(ValueError, match="another label"):
+        parse(strategies=pair)
+    config = parse(strategies=[pair[0], pair[1] | {"label": "smote_2"}])
+    assert [s.label for s in config.strategies] == ["smote", "smote_2"]
+
+
+def test_a_path_is_relative_to_the_config(tmp_path):
+    path = tmp_path / "mine.yaml"
+    data = [{"path": "cells.h5ad", "label_key": "type"}]
+    path.write_text(yaml.safe_dump(GOOD | {"datasets": data}))
+    (spec,) = load_config(path).datasets
+    assert (spec.name, spec.path, spec.label_key) == ("cells", tmp_path / "cells.h5ad", "type")
+
+
+def test_a_missing_config_names_those_that_are_there(tmp_path):
+    (tmp_path / "main.yaml").write_text("")
+    with pytest.raises(FileNotFoundError, match=r"no config 'mian.yaml'.*There: main.yaml"):
+        load_config(tmp_path / "mian.yaml")
+
+
+def test_yaml_that_is_none_names_the_file(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(ValueError, match=r"bad.yaml is not valid YAML"):
+        load_config(path)
+    path.write_text("- a")
+    with pytest.raises(ValueError, match="a config is a mapping"):
+        load_config(path)
