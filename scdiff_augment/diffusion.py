@@ -31,22 +31,20 @@ def ddpm_sigmas(n_timesteps: int = 1000) -> Tensor:
     return torch.sqrt((1 - alpha_bar) / alpha_bar).float()  # (n_timesteps,)
 
 
-def select_sigmas(
-    ladder: Tensor, n_steps: int, sigma_max: float | None = None, rho: float = 7.0
-) -> Tensor:
-    """Pick falling levels of the ladder, spaced as in [edm] eq. 5, then 0.
+def select_sigmas(ladder: Tensor, n_steps: int, sigma_max: float | None = None) -> Tensor:
+    """Pick `n_steps` falling levels of the ladder, evenly spaced in log sigma, then 0.
 
-    With as many steps as the ladder has rungs (below `sigma_max`), this is the whole ladder.
-    Rungs are distinct, so the result may hold fewer than `n_steps` of them at the fine end.
+    Even spacing in log sigma is that of [dpm++]. Rungs are distinct, so where the ladder is coarse
+    the result may hold fewer than `n_steps` of them; with as many steps as rungs below `sigma_max`
+    it is all of those.
     """
     below = ladder if sigma_max is None else ladder[ladder <= sigma_max]
     if len(below) == 0:
         below = ladder[:1]
     if n_steps < len(below):
-        ramp = torch.linspace(0, 1, n_steps, dtype=torch.float64)
-        high, low = below[-1].double() ** (1 / rho), below[0].double() ** (1 / rho)
-        wanted = ((high + ramp * (low - high)) ** rho).float()
-        nearest = torch.cdist(wanted.log()[:, None], below.log()[:, None]).argmin(dim=1)
+        log_sigma = below.log()
+        wanted = torch.linspace(float(log_sigma[0]), float(log_sigma[-1]), n_steps)
+        nearest = torch.cdist(wanted[:, None], log_sigma[:, None]).argmin(dim=1)
         below = below[nearest.unique()]
     return torch.cat([below.flip(0), below.new_zeros(1)])
 

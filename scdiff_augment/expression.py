@@ -77,7 +77,7 @@ def integer_fraction(X: NDArray) -> float:
     counts = counts[counts > 0]
     if counts.size == 0:
         return 0.0
-    return float(np.mean(np.abs(counts - np.rint(counts)) < INTEGER_TOLERANCE))
+    return float(np.mean(_near_integer(counts)))
 
 
 def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
@@ -162,18 +162,32 @@ def depth_normalised(counts: NDArray, target: float = 1e4) -> NDArray[np.float32
 
 
 def _unlog(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """expm1 of each row over its smallest positive value, and that value."""
+    """Candidate counts of each row, not yet rounded, and the value of one count.
+
+    A cell's smallest positive value is taken for one count; where that gives no integers, for two
+    to five counts, whichever comes first.
+    """
     linear = np.expm1(np.asarray(X, dtype=np.float64))
     smallest = np.min(linear, axis=1, where=linear > 0, initial=np.inf)
     smallest[~np.isfinite(smallest)] = 1.0  # cells of zeros
-    return linear / smallest[:, None], smallest
+    ratios = linear / smallest[:, None]
+    multiple = np.ones(len(X))
+    for candidate in range(2, 6):
+        open_rows = np.flatnonzero(~_near_integer(ratios * multiple[:, None]).all(axis=1))
+        fits = _near_integer(ratios[open_rows] * candidate).all(axis=1)
+        multiple[open_rows[fits]] = candidate
+    return ratios * multiple[:, None], smallest / multiple
+
+
+def _near_integer(values: NDArray) -> NDArray[np.bool_]:
+    return np.abs(values - np.rint(values)) < INTEGER_TOLERANCE
 
 
 def _from_log1p(X: NDArray) -> Expression:
     ratios, factor = _unlog(X)
     counts = np.rint(ratios)
     positive = ratios > 0
-    near = np.abs(ratios - counts)[positive] < INTEGER_TOLERANCE
+    near = _near_integer(ratios)[positive]
     if near.size and near.mean() < INTEGER_FRACTION:
         raise ValueError(
             f"expression='log1p' needs log1p of depth-normalised counts: undoing it must give "

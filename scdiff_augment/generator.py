@@ -155,6 +155,7 @@ class LatentDiffusion:
             self._z = torch.from_numpy(self.codec_.encode(parts))
             weight = np.ones(len(self._z)) if sample_weight is None else np.asarray(sample_weight)
             self._weight = torch.from_numpy(weight / weight.sum()).float()
+            self._sigma_max = 10 * float(self._z.std(dim=0).max())
             self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
             self._levels = diffusion.timestep_weights(self.ladder_)
             if groups is None:
@@ -307,11 +308,14 @@ class LatentDiffusion:
             Condition(self.classifiers_[name], target, guidance_scale)
             for name, target in targets.items()
         ]
-        sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps)
+        highest = None if self.n_steps >= self.n_timesteps else self._sigma_max
+        sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, highest)
         noise = torch.randn(n_cells, self._z.shape[1], generator=self._torch)
         with torch.no_grad():
             model = guide(self.denoiser_, conditions)
-            return diffusion.SAMPLERS[self.sampler](model, sigmas[0] * noise, sigmas, self._torch)
+            # From noise alone the denoiser answers with the mean, where the noisy cells lie.
+            start = model(torch.zeros_like(noise), sigmas[0].expand(n_cells)) + sigmas[0] * noise
+            return diffusion.SAMPLERS[self.sampler](model, start, sigmas, self._torch)
 
     def _targets(
         self, conditions: Mapping[str, Any], n: int | None

@@ -51,7 +51,7 @@ class GenerativeOverSampler(BaseOverSampler):
 
     def fit_resample(
         self, X: ArrayLike, y: ArrayLike, **params: Any
-    ) -> tuple[ArrayLike, ArrayLike]:
+    ) -> tuple[Any, Any]:
         """Learn the real cells and append synthetic ones.
 
         Parameters

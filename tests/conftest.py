@@ -31,5 +31,5 @@ def counts():
     labels = np.repeat(["common", "middle", "rare"], [60, 30, 10])
     profile = rng.gamma(0.5, 1.0, (3, 40)) + 0.02
     proportions = (profile / profile.sum(axis=1, keepdims=True))[np.repeat([0, 1, 2], [60, 30, 10])]
-    library = rng.lognormal(6, 0.3, (100, 1))
+    library = rng.lognormal(4.5, 0.3, (100, 1))
     return rng.poisson(rng.gamma(5, proportions * library / 5)), labels

@@ -43,17 +43,20 @@ def test_one_step_is_exact_with_four_classes(seed):
     log_proba, codes = case(seed, 30, 4)
     weights = np.random.default_rng(seed).normal(size=4)
     weight, score = best_weight(log_proba, codes, weights, 2)
-    tried = [np.r_[weights[:2], w, weights[3]] for w in np.linspace(-12, 12, 4801)]
+    rivals = np.delete(log_proba + weights, 2, axis=1).max(axis=1)
+    turns = np.sort(rivals - log_proba[:, 2])
+    steps = [turns[0] - 1, *(turns[1:] + turns[:-1]) / 2, turns[-1] + 1]
+    tried = [np.r_[weights[:2], w, weights[3]] for w in steps]
     best = max(macro_f1(log_proba, codes, w) for w in tried)
     found = macro_f1(log_proba, codes, np.r_[weights[:2], weight, weights[3]])
     assert found == pytest.approx(score)
-    assert score >= best - 1e-12
+    assert score == pytest.approx(best)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_three_classes_come_close_to_a_grid(seed):
     log_proba, codes = case(seed, 20, 3)
-    grid = np.linspace(-4, 4, 41)
+    grid = np.linspace(-4, 4, 21)
     best = max(
         macro_f1(log_proba, codes, np.array([0, a, b])) for a, b in itertools.product(grid, grid)
     )

@@ -1,0 +1,266 @@
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import runner, strategies, units
+from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
+from benchmarks.strategies import Entry, Strategy
+
+COSTS = r"seconds|memory"
+
+
+@pytest.fixture
+def study(make_config, tmp_path):
+    """Return a function that runs a config in a folder of its own."""
+
+    def start(folder="study", jobs=1, force=False, **changes):
+        config = make_config(**changes)
+        path = tmp_path / folder
+        prepare_folder(path)
+        return run(config, make_units(config, load_datasets(config)), path, jobs, force)
+
+    return start
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record which units are computed."""
+    made = []
+
+    def watched(unit):
+        made.append((unit.fold.index, unit.spec.label))
+        return units.run_unit(unit)
+
+    monkeypatch.setattr(runner, "run_unit", watched)
+    return made
+
+
+def test_rows_are_flat_and_complete(study, dataset):
+    results = study(classifiers=["logistic_regression", "knn"])
+    rows, classes = results.rows, results.classes
+    assert len(rows) == 3 * 3 * 2
+    assert len(classes) == len(rows) * 4
+    assert (rows["status"] == "ok").all()
+    assert rows["dataset_digest"].unique() == [dataset.digest]
+    # Seeds belong to folds: every strategy meets the same ones.
+    assert (rows.groupby("fold")["unit_seed"].nunique() == 1).all()
+    assert rows["unit_seed"].nunique() == 3
+    smote = rows[rows["strategy"] == "smote"]
+    assert (smote["n_synthetic"] == 3 * 40 - (smote["n_train"] - 40)).all()
+    assert (rows.loc[rows["strategy"] == "none", "n_synthetic"] == 0).all()
+    weighted = rows[rows["class_weight_applied"]]
+    assert set(weighted["strategy"]) == {"class_weight"}
+    assert set(weighted["classifier"]) == {"logistic_regression"}
+    for name in (
+        "seconds_resample",
+        "seconds_fit",
+        "seconds_predict",
+        "peak_memory_mb",
+        "macro_f1",
+    ):
+        assert (rows[name] > 0).all()
+
+
+def test_one_resampling_serves_all_classifiers(study, monkeypatch):
+    sampled = []
+
+    def counted(sampling_strategy, random_state):
+        sampled.append(random_state)
+        return strategies.smote(sampling_strategy, random_state)
+
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(counted))
+    rows = study(strategies=["smote"], classifiers=["logistic_regression", "knn"]).rows
+    assert len(sampled) == 3
+    assert (rows.groupby("unit")["seconds_resample"].nunique() == 1).all()
+
+
+def test_test_cells_do_not_reach_the_sampler(study, dataset, monkeypatch):
+    seen = []
+
+    class Spy:
+        def fit_resample(self, X, y):
+            seen.append({row.tobytes() for row in X})
+            return X, y
+
+    build = Entry(lambda sampling_strategy, random_state: Strategy(Spy()))
+    monkeypatch.setitem(strategies.STRATEGIES, "none", build)
+    config_rows = study(strategies=["none"]).rows
+    assert len(seen) == config_rows["fold"].nunique() == 3
+    cells = {row.tobytes() for row in dataset.X}
+    held_out = [cells - s for s in seen]
+    assert set.union(*held_out) == cells
+    assert sum(map(len, held_out)) == len(cells)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(study, calls, monkeypatch):
+    watched = runner.run_unit
+
+    def stops_after_four(unit):
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return watched(unit)
+
+    monkeypatch.setattr(runner, "run_unit", stops_after_four)
+    with pytest.raises(Interrupted, match=r"^4 of 9 units are kept.$"):
+        study()
+    first, calls[:] = calls[:], []
+    monkeypatch.setattr(runner, "run_unit", watched)
+    results = study()
+    assert (results.computed, results.reused) == (5, 4)
+    assert not set(calls) & set(first)
+    pd.testing.assert_frame_equal(
+        results.rows.drop(columns=results.rows.filter(regex=COSTS)),
+        (fresh := study("fresh").rows).drop(columns=fresh.filter(regex=COSTS)),
+    )
+    calls[:] = []
+    assert study().computed == 0
+    assert calls == []
+    assert study(force=True).computed == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "computed"),
+    [
+        ({"title": "Another title", "scores": ["log_loss"]}, 0),
+        ({"strategies": ["smote", "none", "class_weight"]}, 0),
+        ({"strategies": ["none", "class_weight", "random_oversampler"]}, 3),
+        ({"classifiers": ["knn"]}, 9),
+        ({"seed": 1}, 9),
+        ({"sampling_strategy": "not majority"}, 9),
+    ],
+)
+def test_only_what_changed_is_computed_again(study, changes, computed):
+    study()
+    assert study(**changes).computed == computed
+
+
+def test_other_cells_or_other_code_are_another_unit(make_config, dataset, monkeypatch):
+    config = make_config()
+    (unit, *_) = make_units(config, load_datasets(config))
+    other = replace(unit, dataset=replace(dataset, digest="other"))
+    fold = replace(unit.fold, train=unit.fold.train[1:])
+    keys = {unit.key, other.key, replace(unit, fold=fold).key}
+    monkeypatch.setattr(units, "versions_hash", lambda package: "other")
+    keys.add(unit.key)
+    assert len(keys) == 4
+
+
+def test_half_a_file_counts_as_missing(study, tmp_path):
+    study()
+    file = next((tmp_path / "study" / "units").iterdir())
+    file.write_text(file.read_text()[:100])
+    assert study().computed == 1
+
+
+def test_a_strategy_that_raises_fails_alone_and_is_tried_again(study, monkeypatch):
+    def broken(sampling_strategy, random_state):
+        raise RuntimeError("no cells today")
+
+    entry = strategies.STRATEGIES["smote"]
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(broken))
+    rows = study(classifiers=["logistic_regression", "knn"]).rows
+    failed = rows[rows["status"] == "failed"]
+    assert len(failed) == 6
+    assert set(failed["strategy"]) == {"smote"}
+    assert set(failed["error"]) == {"RuntimeError: no cells today"}
+    assert failed["macro_f1"].isna().all()
+    assert (rows.loc[rows["strategy"] != "smote", "status"] == "ok").all()
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", entry)
+    again = study(classifiers=["logistic_regression", "knn"])
+    assert again.computed == 3
+    assert (again.rows["status"] == "ok").all()
+
+
+def test_a_classifier_that_raises_fails_alone(study, monkeypatch):
+    def broken(class_weight, random_state, genes):
+        raise ArithmeticError("no")
+
+    from benchmarks import classifiers
+
+    monkeypatch.setitem(classifiers.CLASSIFIERS, "knn", classifiers.Entry(broken, "kNN"))
+    rows = study(classifiers=["logistic_regression", "knn"]).rows
+    assert set(rows.loc[rows["status"] == "failed", "classifier"]) == {"knn"}
+    assert (rows["status"] == "failed").sum() == 9
+
+
+def test_warnings_stand_in_the_rows(study, monkeypatch):
+    import warnings
+
+    def noisy(sampling_strategy, random_state):
+        class Sampler:
+            def fit_resample(self, X, y):
+                warnings.warn("mind the gap", UserWarning, stacklevel=1)
+                return X, y
+
+        return Strategy(Sampler())
+
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(noisy))
+    rows = study().rows
+    found = rows.set_index("strategy")["warnings"]
+    assert set(found["smote"]) == {"UserWarning: mind the gap"}
+    assert set(found["none"]) == {""}
+
+
+def test_rows_do_not_depend_on_the_number_of_processes(study):
+    config = {"split": {"kind": "repeated_stratified_cv", "n_splits": 2}}
+    one, two = (study(f"jobs{jobs}", jobs, **config) for jobs in (1, 2))
+    drop = one.rows.filter(regex=COSTS).columns
+    pd.testing.assert_frame_equal(one.rows.drop(columns=drop), two.rows.drop(columns=drop))
+    pd.testing.assert_frame_equal(one.classes, two.classes)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"output folder .*file/x cannot be written.*--out"):
+        prepare_folder(tmp_path / "file" / "x")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    if os.geteuid():  # root may write anywhere
+        with pytest.raises(OSError, match=r"Permission denied"):
+            prepare_folder(locked / "x")
+
+
+def test_a_disk_that_fills_up_keeps_what_is_there(study, calls, monkeypatch):
+    real = runner.write_text
+
+    def full(path, text):
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(path, text)
+
+    monkeypatch.setattr(runner, "write_text", full)
+    with pytest.raises(Interrupted, match=r"No space left on device. 2 of 9 units are kept"):
+        study()
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.txt"
+    runner.write_text(path, "old")
+
+    def breaks(part):
+        part.write_text("ne")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        runner.write_with(path, breaks)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_split_that_does_not_fit_names_the_data_set(make_config):
+    config = make_config(split={"kind": "repeated_stratified_cv", "n_splits": 13})
+    with pytest.raises(ValueError, match=r"Data set 'toy': Type 'D' has 12 cells"):
+        make_units(config, load_datasets(config))
+
+
+def test_stored_units_are_plain_json(study, tmp_path):
+    study()
+    for file in (tmp_path / "study" / "units").iterdir():
+        result = json.loads(file.read_text())
+        assert file.stem == result["unit"]
+        assert np.isfinite(result["rows"][0]["macro_f1"])

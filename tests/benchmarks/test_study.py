@@ -1,0 +1,225 @@
+"""The command line, the page and MLflow, over one small study."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from benchmarks import __main__ as cli
+from benchmarks import runner, strategies
+from benchmarks.strategies import Entry
+
+RAW = {
+    "name": "toy_study",
+    "title": "A toy <study>",
+    "datasets": ["toy"],
+    "split": {"kind": "rare_cell_draw", "rare": ["D"], "n": [4], "n_other": 40, "draws": 2},
+    "strategies": ["none", "class_weight", "smote", "diffusion"],
+    "classifiers": ["logistic_regression", "knn"],
+    "scores": ["rare_f1", "macro_f1", "log_loss"],
+}
+
+
+@pytest.fixture
+def start(tmp_path, make_config, monkeypatch):
+    """Return a function that runs the command line in an empty folder."""
+    make_config()  # registers the data set
+    monkeypatch.chdir(tmp_path)
+
+    def noisy_copies(sampling_strategy, random_state, **params):
+        return strategies.random_oversampler(sampling_strategy, random_state, shrinkage=0.5)
+
+    monkeypatch.setitem(strategies.STRATEGIES, "diffusion", Entry(noisy_copies, trivial=False))
+
+    def run(*arguments, **changes):
+        (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
+        return cli.main(["toy.yaml", "--jobs", "1", *arguments])
+
+    return run
+
+
+class Page(HTMLParser):
+    """Collect text, and check that tags close and ids are unique."""
+
+    VOID = frozenset({"meta", "br", "link", "img", "hr", "path", "use"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.ids, self.text, self.outside = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        found = dict(attrs)
+        self.ids += [found["id"]] if "id" in found else []
+        self.outside += [v for k, v in attrs if k in ("src", "href") and not v.startswith("#")]
+
+    def handle_startendtag(self, tag, attrs):
+        self.ids += [v for k, v in attrs if k == "id"]
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_a_study_end_to_end(start, tmp_path, capsys):
+    assert start() == 0
+    out = capsys.readouterr().out
+    folder = tmp_path / "reports" / "toy_study"
+    for part in ("F1 of the rare types, mean over 2 folds (toy, n = 4)", "peak memory, MB"):
+        assert part in out
+    assert out.rstrip().endswith("make ui")
+    assert "reports/toy_study/index.html" in out
+
+    rows = pd.read_parquet(folder / "rows.parquet")
+    assert len(rows) == 2 * 4 * 2
+    assert len(pd.read_parquet(folder / "classes.parquet")) == len(rows) * 4
+    table = pd.read_csv(folder / "table.csv")
+    mean = rows.groupby(["strategy", "classifier"])["rare_f1"].mean()
+    for _, line in table.iterrows():
+        assert line["rare_f1"] == pytest.approx(
+            mean[line["strategy"], line["classifier"]], abs=1e-4
+        )
+    assert "| diffusion | kNN |" in (folder / "table.md").read_text()
+    assert (folder / "figures" / "toy_n4.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figures" / "toy_n4.svg").read_text().startswith("<?xml")
+
+    html = (folder / "index.html").read_text()
+    page = Page(html)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.outside == []
+    text = re.sub(r"\s+", " ", " ".join(page.text))
+    assert "A toy <study>" in text
+    assert text.index("Verdict: toy, 4 training cells per rare type") < text.index("Differences in")
+    assert "leads with" in text
+    assert re.search(r"diffusion − [a-z ]+ \(best trivial\): [+−]0\.\d{3} \[", text)
+    assert re.search(r"no clear difference|better|worse", text)
+    assert "kNN cannot weight classes" in text
+    assert "k_neighbors lowered from 5 to 3: class 'D' has 4 cells" in text
+    assert rows["dataset_digest"].iloc[0] in text
+    assert html.count("<svg ") == 2
+
+
+def test_mlflow_has_the_whole_study(start, tmp_path):
+    from mlflow import MlflowClient
+
+    assert start() == start() == 0
+    client = MlflowClient("sqlite:///mlflow.db")
+    experiment = client.get_experiment_by_name("toy_study")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    assert len(parents) == 2  # a rerun makes a new one
+    parent = parents[0]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["split.n_other"] == "40"
+    assert json.loads(parent.data.params["strategies"]) == RAW["strategies"]
+    assert "version.scikit-learn" in parent.data.tags
+    names = {f.path for f in client.list_artifacts(parent.info.run_id)}
+    assert {"rows.parquet", "classes.parquet", "index.html", "table.csv", "toy_n4.png"} <= names
+
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert {r.info.run_name for r in children} == {f"toy {s}" for s in RAW["strategies"]}
+    rows = pd.read_parquet("reports/toy_study/rows.parquet")
+    (child,) = (r for r in children if r.data.params["strategy"] == "smote")
+    mine = rows[(rows["strategy"] == "smote") & (rows["classifier"] == "knn")]
+    history = client.get_metric_history(child.info.run_id, "knn/n4/rare_f1")
+    steps = {m.step: m.value for m in history}
+    assert steps == dict(zip(mine["fold_index"], mine["rare_f1"], strict=True))
+    assert child.data.metrics["mean/knn/n4/rare_f1"] == pytest.approx(mine["rare_f1"].mean())
+    assert child.data.metrics["peak_memory_mb"] > 0
+    (logged,) = child.inputs.dataset_inputs
+    assert logged.dataset.name == "toy"
+    digest = rows["dataset_digest"].iloc[0]
+    assert digest.startswith(logged.dataset.digest)
+    assert len(logged.dataset.digest) == 36
+    assert json.loads(logged.dataset.profile)["sha256"] == digest
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///tmp/none"]
+)
+def test_an_unreachable_mlflow_loses_nothing(start, tmp_path, capsys, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    changes = {"strategies": ["none"], "classifiers": ["knn"]}
+    assert start("--tracking-uri", uri, **changes) == 0
+    said = capsys.readouterr()
+    assert "warning: MLflow could not be reached or refused the study" in said.err
+    assert "All rows are on disk" in said.err
+    assert uri in said.err
+    assert "index.html" in said.out
+    assert len(pd.read_parquet("reports/toy_study/rows.parquet")) == 2
+
+
+def test_a_failing_strategy_ends_with_another_code(start, monkeypatch, capsys):
+    def broken(sampling_strategy, random_state):
+        raise RuntimeError("no <cells> today")
+
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(broken))
+    assert start() == cli.FAILED
+    assert "failed: 4 rows of smote: RuntimeError: no <cells> today" in capsys.readouterr().err
+    page = Page(open("reports/toy_study/index.html", encoding="utf-8").read())
+    text = " ".join(page.text)
+    assert "4 of 16 rows failed" in text
+    assert "no <cells> today" in text
+    assert "What failed" in text
+    from mlflow import MlflowClient
+
+    client = MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("toy_study").experiment_id])
+    failed = {r.info.run_name: r.data.tags.get("error") for r in runs if r.info.status == "FAILED"}
+    assert failed == {"toy_study": None, "toy smote": "RuntimeError: no <cells> today"}
+
+
+def test_a_study_in_which_everything_fails_still_has_a_page(start, monkeypatch):
+    def broken(sampling_strategy, random_state):
+        raise RuntimeError("nothing works")
+
+    monkeypatch.setitem(strategies.STRATEGIES, "none", Entry(broken))
+    assert start(strategies=["none"]) == cli.FAILED
+    assert "nothing works" in open("reports/toy_study/index.html", encoding="utf-8").read()
+
+
+def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):
+    real, done = runner.run_unit, []
+
+    def stops(unit):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(unit)
+        return real(unit)
+
+    monkeypatch.setattr(runner, "run_unit", stops)
+    assert start("--force") == cli.STOPPED == 130
+    said = capsys.readouterr().err
+    assert "3 of 8 units are kept" in said
+    assert "python -m benchmarks toy.yaml --jobs 1\n" in said
+    monkeypatch.setattr(runner, "run_unit", real)
+    assert start() == 0
+    assert "8 units: 5 computed, 3 from earlier runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "message"),
+    [
+        ([], {"strategies": ["smoot"]}, "error: toy.yaml: Unknown strategy 'smoot'. Did you mean"),
+        ([], {"datasets": [{"path": "a.h5ad", "label_key": "t"}]}, "there is no file 'a.h5ad'"),
+        (["--out", "toy.yaml"], {}, "cannot be written"),
+        (["--jobs", "0"], {}, "needs at least 1 process"),
+    ],
+)
+def test_bad_input_is_said_before_any_work(start, capsys, monkeypatch, arguments, changes, message):
+    monkeypatch.setattr(runner, "run_unit", None)
+    assert start(*arguments, **changes) == cli.BAD_INPUT
+    said = capsys.readouterr()
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert np.char.count(said.err, "\n") == 1
