@@ -141,6 +141,8 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
         lines += [f"\n{SCORES[name].title}, mean over {part['fold'].nunique()} folds ({where})"]
         lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]
         cost = statistics.costs(part).set_index("strategy")
+        if cost.empty:  # every strategy failed
+            continue
         shown = pd.DataFrame(
             {
                 "cells made": cost["cells_made"].map("{:.0f}".format),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -51,11 +52,66 @@ def random_forest(class_weight: str | None, random_state: int, genes: Sequence[s
     )
 
 
+class UpToPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """PCA with at most ``n_components``, fewer where cells or genes are fewer.
+
+    Parameters
+    ----------
+    n_components : int, default=50
+        Components, at most.
+    random_state : int, optional
+        Seed.
+
+    Attributes
+    ----------
+    pca_ : PCA
+        Fitted on the training cells.
+    """
+
+    def __init__(self, n_components: int = 50, random_state: int | None = None) -> None:
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> UpToPCA:
+        """Fit.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, genes)
+            Training cells.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        UpToPCA
+            Itself.
+        """
+        components = min(self.n_components, *X.shape)
+        self.pca_ = PCA(n_components=components, random_state=self.random_state).fit(X)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Project.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, genes)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells, components)
+            Principal components.
+        """
+        return self.pca_.transform(X)
+
+
 def knn(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
-    """15 neighbours in 50 principal components fitted on the training cells."""
+    """15 neighbours in up to 50 principal components fitted on the training cells."""
     return Pipeline(
         [
-            ("pca", PCA(n_components=50, random_state=random_state)),
+            ("pca", UpToPCA(50, random_state=random_state)),
             ("knn", KNeighborsClassifier(n_neighbors=15, n_jobs=1)),
         ]
     )

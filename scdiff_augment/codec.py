@@ -189,7 +189,8 @@ def codec_for(parts: Expression, n_latent: int, *, width: int, n_steps: int) -> 
 def _pca(X: NDArray[np.float32], n_latent: int, generator: torch.Generator) -> PCA:
     n_components = min(n_latent, X.shape[1], max(1, X.shape[0] - 1))
     seed = int(torch.randint(2**31, (), generator=generator))
-    return PCA(n_components, random_state=seed).fit(X)
+    with np.errstate(invalid="ignore"):  # share of variance of a constant matrix
+        return PCA(n_components, random_state=seed).fit(X)
 
 
 def _common_std(coordinates: NDArray[np.float32]) -> float:

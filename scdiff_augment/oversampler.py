@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
+from .expression import detect_kind
 from .generator import LatentDiffusion
 
 Draw = Callable[[NDArray], NDArray[np.float32]]
@@ -49,9 +51,7 @@ class GenerativeOverSampler(BaseOverSampler):
         _refuse_anndata(X)
         return super().fit(X, y, **params)
 
-    def fit_resample(
-        self, X: ArrayLike, y: ArrayLike, **params: Any
-    ) -> tuple[Any, Any]:
+    def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
         """Learn the real cells and append synthetic ones.
 
         Parameters
@@ -105,9 +105,11 @@ class GenerativeOverSampler(BaseOverSampler):
             return X.copy(), y.copy()
         labels = np.array(wanted, dtype=y.dtype)
         dense = np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X)
-        _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+        used = _cells_with_counts(dense, y)
+        _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
         weight = counts[codes] ** -0.5  # rare types are seen more often, not equally often
-        draw = self._fit_model(dense, y, weight, check_random_state(self.random_state))
+        random_state = check_random_state(self.random_state)
+        draw = self._fit_model(dense[used], y[used], weight, random_state)
         new = draw(labels)
         if np.issubdtype(X.dtype, np.integer):
             limits = np.iinfo(X.dtype)
@@ -297,6 +299,26 @@ def _refuse_anndata(X: Any) -> None:
             "scdiff_augment.oversample_adata(adata, label_key=...) for AnnData, or pass adata.X "
             "and adata.obs[label_key]."
         )
+
+
+def _cells_with_counts(X: NDArray, y: NDArray) -> NDArray[np.bool_]:
+    """Which cells can be learnt from; of counts, those that have any."""
+    used = np.asarray(X.any(axis=1))
+    if used.all() or detect_kind(X) == "real":
+        return np.ones(len(X), dtype=bool)
+    for label in np.unique(y):
+        if not used[y == label].any():
+            raise ValueError(
+                f"class '{label}' has {np.sum(y == label)} cells, all of them without any count; "
+                f"at least 1 with counts is needed. Drop the class or use a larger set of genes."
+            )
+    warnings.warn(
+        f"{np.sum(~used)} of {len(X)} cells have no counts, first row {np.argmin(used)}. They are "
+        f"returned but not learnt from. Drop them before, or use a larger set of genes.",
+        UserWarning,
+        stacklevel=5,
+    )
+    return used
 
 
 def _require_finite(X: Any, names: NDArray | None) -> None:

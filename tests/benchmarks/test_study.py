@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,11 @@ from benchmarks import __main__ as cli
 from benchmarks import runner, strategies
 from benchmarks.strategies import Entry
 
+pytestmark = [  # MLflow's own
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+PAGE = Path("reports/toy_study/index.html")
 RAW = {
     "name": "toy_study",
     "title": "A toy <study>",
@@ -166,7 +172,7 @@ def test_a_failing_strategy_ends_with_another_code(start, monkeypatch, capsys):
     monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(broken))
     assert start() == cli.FAILED
     assert "failed: 4 rows of smote: RuntimeError: no <cells> today" in capsys.readouterr().err
-    page = Page(open("reports/toy_study/index.html", encoding="utf-8").read())
+    page = Page(PAGE.read_text(encoding="utf-8"))
     text = " ".join(page.text)
     assert "4 of 16 rows failed" in text
     assert "no <cells> today" in text
@@ -185,7 +191,7 @@ def test_a_study_in_which_everything_fails_still_has_a_page(start, monkeypatch):
 
     monkeypatch.setitem(strategies.STRATEGIES, "none", Entry(broken))
     assert start(strategies=["none"]) == cli.FAILED
-    assert "nothing works" in open("reports/toy_study/index.html", encoding="utf-8").read()
+    assert "nothing works" in PAGE.read_text(encoding="utf-8")
 
 
 def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):

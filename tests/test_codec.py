@@ -1,0 +1,84 @@
+"""Codecs: what comes back looks like what went in."""
+
+import numpy as np
+import pytest
+import torch
+from scanpy.datasets import pbmc68k_reduced
+
+from scdiff_augment.codec import CountCodec, RealCodec
+from scdiff_augment.expression import depth_normalised, put_together, take_apart
+
+
+def fitted(codec, parts, seed=0):
+    for _ in codec.fit(parts, torch.Generator().manual_seed(seed)):
+        pass
+    return codec
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    parts = take_apart(pbmc68k_reduced().raw.X.toarray())
+    codec = fitted(CountCodec(20), parts)
+    values, factor = codec.decode(codec.encode(parts), np.random.default_rng(0))
+    return parts, codec, values, factor
+
+
+def test_decoded_counts_have_the_real_mean_and_zero_fraction(packaged):
+    parts, _, values, _ = packaged
+    real = parts.values
+    assert abs((values == 0).mean() - (real == 0).mean()) < 0.01
+    np.testing.assert_allclose(values.mean(), real.mean(), rtol=0.02)
+    expressed = real.mean(axis=0) > 0.5
+    ratio = values.mean(axis=0)[expressed] / real.mean(axis=0)[expressed]
+    np.testing.assert_allclose(ratio, 1, atol=0.15)
+
+
+def test_decoded_values_lie_on_the_real_scale(packaged):
+    parts, _, values, factor = packaged
+    X = pbmc68k_reduced().raw.X.toarray()
+    new = put_together(values, parts.kind, total=parts.total, factor=factor)
+    np.testing.assert_allclose(new.mean(), X.mean(), rtol=0.05)
+    np.testing.assert_allclose(new.max(axis=1).mean(), X.max(axis=1).mean(), rtol=0.1)
+
+
+def test_decoded_library_sizes_follow_the_latent(packaged):
+    parts, _, values, _ = packaged
+    real, new = parts.values.sum(axis=1), values.sum(axis=1)
+    assert np.corrcoef(np.log(real), np.log(new))[0, 1] > 0.95
+    assert new.max() < 1.3 * real.max()
+
+
+def test_a_decoded_cell_does_not_depend_on_its_batch(packaged):
+    _, codec, _, _ = packaged
+    z = torch.randn(9, codec.encode(packaged[0]).shape[1], generator=torch.Generator())
+    with torch.no_grad():
+        torch.testing.assert_close(codec.decoder_(z)[:1], codec.decoder_(z[:1]))
+
+
+def test_training_raises_the_likelihood(counts):
+    parts = take_apart(depth_normalised(counts[0]))
+    losses = list(CountCodec(5, n_steps=200).fit(parts, torch.Generator().manual_seed(0)))
+    assert np.mean(losses[-20:]) < np.mean(losses[:5]) - 0.1
+
+
+def test_real_values_keep_mean_and_covariance():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 6)) @ rng.normal(size=(6, 6)) + 5 * rng.normal(size=6)
+    parts = take_apart(X, "real")
+    codec = fitted(RealCodec(2), parts)
+    values, _ = codec.decode(codec.encode(parts), rng)
+    np.testing.assert_allclose(values.mean(axis=0), X.mean(axis=0), atol=0.15)
+    np.testing.assert_allclose(np.cov(values.T), np.cov(X.T), atol=0.06 * np.cov(X.T).max())
+
+
+def test_non_negative_real_values_stay_so():
+    X = np.random.default_rng(0).gamma(0.5, size=(60, 9))
+    parts = take_apart(X, "real")
+    codec = fitted(RealCodec(3), parts)
+    assert codec.decode(codec.encode(parts), np.random.default_rng(0))[0].min() >= 0
+
+
+@pytest.mark.parametrize("codec", [CountCodec(50, n_steps=5), RealCodec(50)])
+def test_more_latents_than_features_are_clamped(codec, counts):
+    parts = take_apart(counts[0][:, :7], "counts" if isinstance(codec, CountCodec) else "real")
+    assert fitted(codec, parts).encoder_.n_components_ == 7

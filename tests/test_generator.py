@@ -1,0 +1,104 @@
+"""LatentDiffusion: conditions are apart, randomness is its own, classes are what was asked."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_model
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from scdiff_augment import LatentDiffusion
+from scdiff_augment.expression import depth_normalised
+
+
+def state(model):
+    return {k: v.clone() for k, v in model.denoiser_.state_dict().items()}
+
+
+def test_a_condition_leaves_denoiser_and_codec_as_they_were(counts):
+    X, labels = counts
+    model = make_model(classifier_steps=10).fit(X)
+    before, decoder = state(model), model.codec_.decoder_.genes.weight.clone()
+    model.add_condition("type", labels).add_condition("half", np.arange(len(X)) % 2)
+    assert all(torch.equal(before[k], v) for k, v in state(model).items())
+    assert torch.equal(decoder, model.codec_.decoder_.genes.weight)
+    assert len(model.history_["classifier_loss:type"]) == 10
+
+
+def test_samples_are_of_the_class_that_was_asked_for(counts):
+    X, labels = counts
+    model = LatentDiffusion(n_latent=8, denoiser_steps=200, random_state=0).fit(X, groups=labels)
+    model.add_condition("type", labels)
+    wanted = np.repeat(["common", "middle", "rare"], 50)
+    new = model.sample({"type": wanted})
+    judge = LogisticRegression(max_iter=2000).fit(depth_normalised(X), labels)
+    assert (judge.predict(depth_normalised(new)) == wanted).mean() > 0.95
+
+
+def test_without_labels_all_types_come_in_their_proportions(counts):
+    X, labels = counts
+    model = LatentDiffusion(n_latent=8, denoiser_steps=300, random_state=0).fit(X)
+    new = model.sample(n=600)
+    judge = LogisticRegression(max_iter=2000).fit(depth_normalised(X), labels)
+    share = (judge.predict(depth_normalised(new)) == "common").mean()
+    assert abs(share - 0.6) < 0.1
+
+
+def test_same_seed_same_cells_and_global_state_untouched(counts):
+    X, labels = counts
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state().clone()  # noqa: NPY002
+    threads = torch.get_num_threads()
+    draws = [
+        make_model().fit(X).add_condition("type", labels).sample({"type": "rare"}, n=7)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    np.testing.assert_array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(before[1], torch.get_rng_state())
+    assert torch.get_num_threads() == threads
+    assert not np.array_equal(draws[0], make_model(random_state=1).fit(X).sample(n=7))
+
+
+@pytest.mark.parametrize(("sampler", "n_steps"), [("ddpm", 1000), ("ddim", 50), ("dpm++", 20)])
+def test_samplers_agree_on_the_mean(counts, sampler, n_steps):
+    X, labels = counts
+    model = LatentDiffusion(
+        n_latent=5, denoiser_steps=50, random_state=0, sampler=sampler, n_steps=n_steps
+    )
+    model.fit(X, groups=labels).add_condition("type", labels)
+    new = depth_normalised(model.sample({"type": "common"}, n=300))
+    real = depth_normalised(X)[labels == "common"]
+    assert np.corrcoef(new.mean(axis=0), real.mean(axis=0))[0, 1] > 0.97
+
+
+def test_names_in_errors(counts):
+    X, labels = counts
+    with pytest.raises(NotFittedError, match="call `fit` first"):
+        make_model().sample(n=3)
+    model = make_model().fit(X).add_condition("type", labels)
+    with pytest.raises(ValueError, match=r"condition 'tissue' is unknown; known are \['type'\]"):
+        model.sample({"tissue": "lung"}, n=3)
+    with pytest.raises(ValueError, match=r"no class 'B'; its classes are \['common', 'middle'"):
+        model.sample({"type": "B"}, n=3)
+    with pytest.raises(ValueError, match=r"lists 2 classes for n=3 cells"):
+        model.sample({"type": ["rare", "common"]}, n=3)
+    with pytest.raises(ValueError, match=r"one label per fitted cell \(100\), got 99"):
+        model.add_condition("type", labels[:99])
+
+
+def test_clamped_latents_are_said_in_history(counts):
+    history = make_model(n_latent=500).fit(counts[0]).history_
+    assert history["n_latent"] == 40
+    assert "n_latent lowered from 500 to 40" in history["notes"][0]
+
+
+def test_cells_of_a_selection_of_genes_come_back_on_its_scale(counts):
+    """Where genes were selected after normalisation, cells do not share one total."""
+    X = depth_normalised(counts[0])[:, ::2]
+    new = LatentDiffusion(n_latent=5, random_state=0, denoiser_steps=100).fit(X).sample(n=200)
+    totals, real = np.expm1(new).sum(axis=1), np.expm1(X).sum(axis=1)
+    assert real.std() / real.mean() > 0.05
+    np.testing.assert_allclose(totals.mean(), real.mean(), rtol=0.1)
+    np.testing.assert_allclose(totals.std(), real.std(), rtol=0.5)
