@@ -109,10 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Runs:   make ui")
     if warning:
         print(warning, file=sys.stderr)
-    for (strategy, error), count in (
-        failed.groupby(["strategy", "error"], sort=False).size().items()
-    ):
-        print(f"failed: {strategy}, {count} rows: {error}", file=sys.stderr)
+    for line, count in (failed["strategy"] + ": " + failed["error"]).value_counts().items():
+        print(f"failed: {count} rows of {line}", file=sys.stderr)
     return FAILED if len(failed) else 0
 
 
@@ -147,6 +145,7 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
             {
                 "cells made": cost["cells_made"].map("{:.0f}".format),
                 "seconds": _pair(cost["seconds"], cost["seconds_max"], 2),
+                "processor seconds": _pair(cost["cpu_seconds"], cost["cpu_seconds_max"], 2),
                 "peak memory, MB": _pair(cost["peak_mb"], cost["peak_mb_max"], 0),
                 "of it added, MB": _pair(cost["added_mb"], cost["added_mb_max"], 0),
             }

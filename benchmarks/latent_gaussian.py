@@ -29,14 +29,13 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         As in imbalanced-learn.
     random_state : int, RandomState or None, default=None
         Source of all randomness.
-    n_latent, width, decoder_steps : int, default=20, 128, 400
+    n_latent, decoder_steps : int, default=20, 400
         The codec's, as in `DiffusionOversampler`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseOverSampler._parameter_constraints,
         "n_latent": [int],
-        "width": [int],
         "decoder_steps": [int],
     }
 
@@ -46,13 +45,11 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         n_latent: int = 20,
-        width: int = 128,
         decoder_steps: int = 400,
     ):
         super().__init__(sampling_strategy=sampling_strategy)
         self.random_state = random_state
         self.n_latent = n_latent
-        self.width = width
         self.decoder_steps = decoder_steps
 
     def _fit_model(
@@ -62,7 +59,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         parts = take_apart(X)
         classes, codes = np.unique(y, return_inverse=True)
         with bounded_threads(1):
-            codec = codec_for(parts, self.n_latent, width=self.width, n_steps=self.decoder_steps)
+            codec = codec_for(parts, self.n_latent, n_steps=self.decoder_steps)
             for _ in codec.fit(parts, generator):
                 pass
             z = torch.from_numpy(codec.encode(parts))

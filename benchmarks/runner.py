@@ -195,7 +195,7 @@ def _compute(units: list[Unit], jobs: int) -> Iterator[Record]:
 def _reason(stop: BaseException) -> str:
     if isinstance(stop, TerminatedWorkerError):
         return "A worker process died, most often for want of memory: try fewer --jobs."
-    return f"{type(stop).__name__}: {stop}" if isinstance(stop, OSError) else ""
+    return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""
 
 
 def _path(folder: Path, key: str) -> Path:

@@ -251,6 +251,7 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
             "seconds": found["seconds_resample"].median(),
             "seconds_max": found["seconds_resample"].max(),
             "cpu_seconds": found["cpu_seconds_resample"].median(),
+            "cpu_seconds_max": found["cpu_seconds_resample"].max(),
             "peak_mb": found["peak_memory_mb"].median(),
             "peak_mb_max": found["peak_memory_mb"].max(),
             "added_mb": found["added_memory_mb"].median(),

@@ -179,11 +179,11 @@ class RealCodec:
 Codec = CountCodec | RealCodec
 
 
-def codec_for(parts: Expression, n_latent: int, *, width: int, n_steps: int) -> Codec:
+def codec_for(parts: Expression, n_latent: int, *, n_steps: int) -> Codec:
     """Choose the codec that fits what the matrix holds."""
     if parts.kind == "real":
         return RealCodec(n_latent)
-    return CountCodec(n_latent, width=width, n_steps=n_steps)
+    return CountCodec(n_latent, n_steps=n_steps)
 
 
 def _pca(X: NDArray[np.float32], n_latent: int, generator: torch.Generator) -> PCA:

@@ -37,11 +37,11 @@ class LatentDiffusion:
         What the matrix holds; see `scdiff_augment.expression.detect_kind`.
     n_latent : int, default=20
         Principal components of the latent; clamped to what the matrix allows.
-    width : int, default=128
-        Hidden units of decoder and denoiser.
+    width : int, default=64
+        Hidden units of the denoiser.
     n_blocks : int, default=2
         Residual blocks of the denoiser.
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 800, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 600, 0
         Training steps of each part. With ``classifier_steps=0`` a condition is the closed form
         of Gaussian classes alone.
     n_timesteps : int, default=1000
@@ -89,10 +89,10 @@ class LatentDiffusion:
         *,
         expression: str = "auto",
         n_latent: int = 20,
-        width: int = 128,
+        width: int = 64,
         n_blocks: int = 2,
         decoder_steps: int = 400,
-        denoiser_steps: int = 800,
+        denoiser_steps: int = 600,
         classifier_steps: int = 0,
         n_timesteps: int = 1000,
         sampler: str = "dpm++",
@@ -236,7 +236,7 @@ class LatentDiffusion:
         return np.concatenate(blocks)
 
     def _fit_codec(self, parts: Expression) -> Codec:
-        codec = codec_for(parts, self.n_latent, width=self.width, n_steps=self.decoder_steps)
+        codec = codec_for(parts, self.n_latent, n_steps=self.decoder_steps)
         steps = codec.fit(parts, self._torch)
         self.history_["decoder_loss"] = self._watch(steps, self.decoder_steps, "decoder")
         n_latent = int(codec.encoder_.n_components_)
@@ -276,7 +276,7 @@ class LatentDiffusion:
         z, weight = self._z, self._weight
         network = None
         if self.classifier_steps:
-            network = NoiseMLP(z.shape[1], n_classes, self.width // 2, 2, self._torch)
+            network = NoiseMLP(z.shape[1], n_classes, self.width, 2, self._torch)
         classifier = LatentClassifier(class_mixture(z, codes, n_classes, weight), network)
 
         def loss(model: torch.nn.Module) -> torch.Tensor:

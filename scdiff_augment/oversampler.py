@@ -160,13 +160,13 @@ class DiffusionOversampler(GenerativeOverSampler):
     n_timesteps : int, default=1000
         Noise levels of the training ladder.
 
-    width : int, default=128
-        Hidden units of decoder and denoiser.
+    width : int, default=64
+        Hidden units of the denoiser.
 
     n_blocks : int, default=2
         Residual blocks of the denoiser.
 
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 800, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 600, 0
         Training steps of each part. ``classifier_steps=0`` uses the closed form of Gaussian
         classes alone.
 
@@ -245,10 +245,10 @@ class DiffusionOversampler(GenerativeOverSampler):
         sampler: str = "dpm++",
         n_steps: int = 20,
         n_timesteps: int = 1000,
-        width: int = 128,
+        width: int = 64,
         n_blocks: int = 2,
         decoder_steps: int = 400,
-        denoiser_steps: int = 800,
+        denoiser_steps: int = 600,
         classifier_steps: int = 0,
         n_jobs: int | None = None,
         verbose: bool = False,

@@ -33,6 +33,12 @@ def _make_anndata(sizes: dict[str, int] | None = None, n_genes: int = 60, seed: 
     return ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]))
 
 
+@pytest.fixture(autouse=True)
+def _no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than anything these tests measure."""
+    monkeypatch.setattr("benchmarks.resources.gc.collect", lambda: 0)
+
+
 @pytest.fixture
 def make_anndata() -> Callable[..., Any]:
     return _make_anndata
@@ -54,7 +60,7 @@ def make_config(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> Callable[.
             "datasets": ["toy"],
             "split": {"kind": "repeated_stratified_cv", "n_splits": 3},
             "strategies": ["none", "class_weight", "smote"],
-            "classifiers": ["logistic_regression"],
+            "classifiers": ["knn"],
         }
         return parse_config(raw | changes, Path("."))
 

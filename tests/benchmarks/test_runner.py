@@ -128,7 +128,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(study, calls, monkeypatch):
         ({"title": "Another title", "scores": ["log_loss"]}, 0),
         ({"strategies": ["smote", "none", "class_weight"]}, 0),
         ({"strategies": ["none", "class_weight", "random_oversampler"]}, 3),
-        ({"classifiers": ["knn"]}, 9),
+        ({"classifiers": ["logistic_regression"]}, 9),
         ({"seed": 1}, 9),
         ({"sampling_strategy": "not majority"}, 9),
     ],
@@ -234,7 +234,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(study, calls, monkeypatch):
         real(path, text)
 
     monkeypatch.setattr(runner, "write_text", full)
-    with pytest.raises(Interrupted, match=r"No space left on device. 2 of 9 units are kept"):
+    with pytest.raises(Interrupted, match=r"No space left on device\). 2 of 9 units are kept"):
         study()
 
 

@@ -30,6 +30,11 @@ RAW = {
 }
 
 
+def uri(folder):
+    """Absolute: within a process MLflow keeps the first database of a relative address."""
+    return f"sqlite:///{folder}/mlflow.db"
+
+
 @pytest.fixture
 def start(tmp_path, make_config, monkeypatch):
     """Return a function that runs the command line in an empty folder."""
@@ -43,7 +48,8 @@ def start(tmp_path, make_config, monkeypatch):
 
     def run(*arguments, **changes):
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
-        return cli.main(["toy.yaml", "--jobs", "1", *arguments])
+        where = [] if "--tracking-uri" in arguments else ["--tracking-uri", uri(tmp_path)]
+        return cli.main(["toy.yaml", "--jobs", "1", *where, *arguments])
 
     return run
 
@@ -119,7 +125,7 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
     from mlflow import MlflowClient
 
     assert start() == start() == 0
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(uri(tmp_path))
     experiment = client.get_experiment_by_name("toy_study")
     runs = client.search_runs([experiment.experiment_id])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
@@ -151,21 +157,21 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///tmp/none"]
+    "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///tmp/none"]
 )
-def test_an_unreachable_mlflow_loses_nothing(start, tmp_path, capsys, monkeypatch, uri):
+def test_an_unreachable_mlflow_loses_nothing(start, tmp_path, capsys, monkeypatch, address):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     changes = {"strategies": ["none"], "classifiers": ["knn"]}
-    assert start("--tracking-uri", uri, **changes) == 0
+    assert start("--tracking-uri", address, **changes) == 0
     said = capsys.readouterr()
     assert "warning: MLflow could not be reached or refused the study" in said.err
     assert "All rows are on disk" in said.err
-    assert uri in said.err
+    assert address in said.err
     assert "index.html" in said.out
     assert len(pd.read_parquet("reports/toy_study/rows.parquet")) == 2
 
 
-def test_a_failing_strategy_ends_with_another_code(start, monkeypatch, capsys):
+def test_a_failing_strategy_ends_with_another_code(start, tmp_path, monkeypatch, capsys):
     def broken(sampling_strategy, random_state):
         raise RuntimeError("no <cells> today")
 
@@ -179,7 +185,7 @@ def test_a_failing_strategy_ends_with_another_code(start, monkeypatch, capsys):
     assert "What failed" in text
     from mlflow import MlflowClient
 
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(uri(tmp_path))
     runs = client.search_runs([client.get_experiment_by_name("toy_study").experiment_id])
     failed = {r.info.run_name: r.data.tags.get("error") for r in runs if r.info.status == "FAILED"}
     assert failed == {"toy_study": None, "toy smote": "RuntimeError: no <cells> today"}
@@ -207,7 +213,8 @@ def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):
     assert start("--force") == cli.STOPPED == 130
     said = capsys.readouterr().err
     assert "3 of 8 units are kept" in said
-    assert "python -m benchmarks toy.yaml --jobs 1\n" in said
+    assert "python -m benchmarks toy.yaml --jobs 1 --tracking-uri" in said
+    assert "--force" not in said
     monkeypatch.setattr(runner, "run_unit", real)
     assert start() == 0
     assert "8 units: 5 computed, 3 from earlier runs" in capsys.readouterr().out
