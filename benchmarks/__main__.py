@@ -13,11 +13,11 @@ import pandas as pd
 
 from benchmarks import report, statistics
 from benchmarks.config import Config, load_config
-from benchmarks.figures import label
 from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
 from benchmarks.scores import SCORES
 from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study
 from benchmarks.versions import versions
+from benchmarks.words import label
 
 FAILED, BAD_INPUT, STOPPED = 1, 2, 130
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.scores import SCORES
+from benchmarks.words import label
 
 INK = "#1d2733"  # replaced by the page's text colour when a figure is inlined
 QUIET, GAUSSIAN, DIFFUSION = "#8a94a0", "#c98a1b", "#2f7fb8"
@@ -30,22 +31,6 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-
-
-def label(name: str) -> str:
-    """Return a name as tables and pages show it.
-
-    Parameters
-    ----------
-    name : str
-        A name with underscores.
-
-    Returns
-    -------
-    str
-        With spaces.
-    """
-    return name.replace("_", " ")
 
 
 def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]:

@@ -14,13 +14,11 @@ from benchmarks import figures, statistics
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset
-from benchmarks.figures import label
 from benchmarks.runner import Results, write_text, write_with
 from benchmarks.scores import SCORES
 from benchmarks.strategies import STRATEGIES
 from benchmarks.versions import versions
-
-DASH = "–"
+from benchmarks.words import DASH, label, outcome, signed, spread
 
 
 def write_report(
@@ -108,58 +106,6 @@ def markdown(table: pd.DataFrame, config: Config) -> str:
             lines.append(f"| {' | '.join([*cells, str(row['folds_ok'])])} |")
         lines.append("")
     return "\n".join(lines)
-
-
-def spread(mean: float, sd: float) -> str:
-    """Return a mean with its standard deviation.
-
-    Parameters
-    ----------
-    mean, sd : float
-        Either may be NaN.
-
-    Returns
-    -------
-    str
-        For example ``"0.812 ± 0.020"``.
-    """
-    if pd.isna(mean):
-        return DASH
-    return f"{mean:.3f}" if pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign.
-
-    Parameters
-    ----------
-    value : float
-        A difference.
-
-    Returns
-    -------
-    str
-        With a proper minus.
-    """
-    return DASH if np.isnan(value) else f"{value:+.3f}".replace("-", "−")
-
-
-def outcome(contrast: statistics.Contrast) -> str:
-    """Return what a contrast says, in words.
-
-    Parameters
-    ----------
-    contrast : Contrast
-        Arm against reference.
-
-    Returns
-    -------
-    str
-        ``"better"``, ``"worse"`` or ``"no clear difference"``.
-    """
-    if contrast.difference.folds < 2:
-        return "one fold, no interval"
-    return {True: "better", False: "worse", None: "no clear difference"}[contrast.better]
 
 
 def render(config: Config, datasets: list[Dataset], results: Results) -> str:

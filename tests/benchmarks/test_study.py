@@ -157,7 +157,7 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///tmp/none"]
+    "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///none"]
 )
 def test_an_unreachable_mlflow_loses_nothing(start, tmp_path, capsys, monkeypatch, address):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,0 +1,34 @@
+# Everything runs in .venv with the versions of constraints.txt; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := OMP_NUM_THREADS=1 $(BIN)/python
+CONFIG ?= benchmarks/configs/main.yaml
+
+.PHONY: help benchmark test lint unit ui clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cells (or CONFIG=...)
+	$(BIN)/python -m benchmarks $(CONFIG)
+
+ui: .venv/benchmark  ## open MLflow on the runs so far
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+test: lint unit  ## everything that CI runs
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .venv/test
+	$(RUN) -m pytest -n 2 --durations=10
+
+.venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	touch $@
+
+clean:  ## remove .venv and caches; reports and mlflow.db stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,78 @@
+"""How names and figures are written in tables and pages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.statistics import Contrast
+
+DASH = "–"
+
+
+def label(name: str) -> str:
+    """Return a name as tables and pages show it.
+
+    Parameters
+    ----------
+    name : str
+        A name with underscores.
+
+    Returns
+    -------
+    str
+        With spaces.
+    """
+    return name.replace("_", " ")
+
+
+def spread(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Either may be NaN.
+
+    Returns
+    -------
+    str
+        For example ``"0.812 ± 0.020"``.
+    """
+    if pd.isna(mean):
+        return DASH
+    return f"{mean:.3f}" if pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign.
+
+    Parameters
+    ----------
+    value : float
+        A difference.
+
+    Returns
+    -------
+    str
+        With a proper minus.
+    """
+    return DASH if np.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def outcome(contrast: Contrast) -> str:
+    """Return what a contrast says, in words.
+
+    Parameters
+    ----------
+    contrast : Contrast
+        Arm against reference.
+
+    Returns
+    -------
+    str
+        ``"better"``, ``"worse"`` or ``"no clear difference"``.
+    """
+    if contrast.difference.folds < 2:
+        return "one fold, no interval"
+    return {True: "better", False: "worse", None: "no clear difference"}[contrast.better]
