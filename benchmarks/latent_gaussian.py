@@ -29,7 +29,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         As in imbalanced-learn.
     random_state : int, RandomState or None, default=None
         Source of all randomness.
-    n_latent, decoder_steps : int, default=20, 400
+    n_latent, decoder_steps : int, default=50, 400
         The codec's, as in `DiffusionOversampler`.
     """
 
@@ -44,7 +44,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         *,
         sampling_strategy: Any = "auto",
         random_state: Any = None,
-        n_latent: int = 20,
+        n_latent: int = 50,
         decoder_steps: int = 400,
     ):
         super().__init__(sampling_strategy=sampling_strategy)

@@ -121,7 +121,7 @@ class CountCodec:
         low, high = self.size_range_
         sizes = z[:, -n_sizes:] * self.size_std_ + self.size_mean_
         sizes = np.exp(np.clip(sizes, low, high))
-        n_genes = self.decoder_.genes.out_features
+        n_genes = len(self.decoder_.genes.bias)
         counts = np.empty((len(z), n_genes), dtype=np.float32)
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)

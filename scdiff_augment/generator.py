@@ -35,13 +35,13 @@ class LatentDiffusion:
     ----------
     expression : {"auto", "counts", "log1p", "real"}, default="auto"
         What the matrix holds; see `scdiff_augment.expression.detect_kind`.
-    n_latent : int, default=20
+    n_latent : int, default=50
         Principal components of the latent; clamped to what the matrix allows.
     width : int, default=64
         Hidden units of the denoiser.
     n_blocks : int, default=2
         Residual blocks of the denoiser.
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 600, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 300, 0
         Training steps of each part. With ``classifier_steps=0`` a condition is the closed form
         of Gaussian classes alone.
     n_timesteps : int, default=1000
@@ -88,11 +88,11 @@ class LatentDiffusion:
         self,
         *,
         expression: str = "auto",
-        n_latent: int = 20,
+        n_latent: int = 50,
         width: int = 64,
         n_blocks: int = 2,
         decoder_steps: int = 400,
-        denoiser_steps: int = 600,
+        denoiser_steps: int = 300,
         classifier_steps: int = 0,
         n_timesteps: int = 1000,
         sampler: str = "dpm++",
@@ -258,14 +258,14 @@ class LatentDiffusion:
         denoiser = Denoiser(mixture, scale, network)
 
         def loss(model: torch.nn.Module) -> torch.Tensor:
-            rows, sigma, noise = self._noisy_batch(128)
+            rows, sigma, noise = self._noisy_batch(256)
             return diffusion.denoising_loss(model, z[rows], sigma, noise, scale).mean()
 
         steps = training_steps(
             denoiser,
             loss,
             n_steps=self.denoiser_steps,
-            learning_rate=2e-3,
+            learning_rate=4e-3,
             weight_decay=1e-2,
             ema_decay=0.995,
         )

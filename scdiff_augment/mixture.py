@@ -80,7 +80,7 @@ def class_mixture(
     return NoisyMixture(means, covariances, weights / weights.sum())
 
 
-def clusters(z: Tensor, generator: torch.Generator, cells_per_cluster: int = 100) -> Tensor:
+def clusters(z: Tensor, generator: torch.Generator, cells_per_cluster: int = 40) -> Tensor:
     """k-means codes of latents, for a mixture where no labels are given, (cells,)."""
     n_clusters = max(1, min(16, len(z) // cells_per_cluster))
     seed = int(torch.randint(2**31, (), generator=generator))

@@ -15,23 +15,29 @@ from torch.nn.functional import silu
 from .mixture import NoisyMixture
 
 
-def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """Build a linear layer with PyTorch's default initialisation, from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
-    bound = 1 / math.sqrt(n_in)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer
+class Linear(nn.Module):
+    """Linear layer that starts as the constant `bias`, or at random from `generator`.
 
+    The random start is PyTorch's own, uniform within 1 / sqrt(n_in).
+    """
 
-def zero_linear(n_in: int, n_out: int, bias: Tensor | None = None) -> nn.Linear:
-    """Build a linear layer that starts as the constant `bias` (default 0)."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
-    return layer
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        generator: torch.Generator | None = None,
+        bias: Tensor | None = None,
+    ):
+        super().__init__()
+        weight, bias = torch.zeros(n_out, n_in), torch.zeros(n_out) if bias is None else bias
+        if generator is not None:
+            bound = 1 / math.sqrt(n_in)
+            weight.uniform_(-bound, bound, generator=generator)
+            bias.uniform_(-bound, bound, generator=generator)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.nn.functional.linear(h, self.weight, self.bias)
 
 
 class NoiseEmbedding(nn.Module):
@@ -54,9 +60,9 @@ class NoiseBlock(nn.Module):
     def __init__(self, width: int, generator: torch.Generator):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.first = linear(width, width, generator)
-        self.noise = linear(width, 2 * width, generator)
-        self.second = zero_linear(width, width)
+        self.first = Linear(width, width, generator)
+        self.noise = Linear(width, 2 * width, generator)
+        self.second = Linear(width, width)
 
     def forward(self, h: Tensor, noise: Tensor) -> Tensor:
         shift, scale = self.noise(noise).chunk(2, dim=1)  # (B, width) each
@@ -76,13 +82,13 @@ class NoiseMLP(nn.Module):
     ):
         super().__init__()
         self.embed = NoiseEmbedding(64)
-        self.noise = linear(64, width, generator)
-        self.enter = linear(n_in, width, generator)
+        self.noise = Linear(64, width, generator)
+        self.enter = Linear(n_in, width, generator)
         self.down = nn.ModuleList(NoiseBlock(width, generator) for _ in range(n_blocks // 2))
         self.middle = nn.ModuleList(NoiseBlock(width, generator) for _ in range(n_blocks % 2))
         self.up = nn.ModuleList(NoiseBlock(width, generator) for _ in range(n_blocks // 2))
         self.norm = nn.LayerNorm(width)
-        self.leave = zero_linear(width, n_out)
+        self.leave = Linear(width, n_out)
 
     def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
         noise = silu(self.noise(self.embed(sigma)))  # (B, width)
@@ -136,8 +142,8 @@ class CountDecoder(nn.Module):
 
     def __init__(self, n_latent: int, log_mean: Tensor, width: int, generator: torch.Generator):
         super().__init__()
-        self.hidden = linear(n_latent, width, generator)
-        self.genes = zero_linear(width, len(log_mean), log_mean)
+        self.hidden = Linear(n_latent, width, generator)
+        self.genes = Linear(width, len(log_mean), bias=log_mean)
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.log_softmax(self.genes(silu(self.hidden(z))), dim=1)  # (B, genes)

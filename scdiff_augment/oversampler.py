@@ -145,7 +145,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         What X holds. "auto" finds non-negative integers and log1p of depth-normalised counts;
         anything else is modelled as real values with Gaussian noise.
 
-    n_latent : int, default=20
+    n_latent : int, default=50
         Principal components of the latent; clamped to what X allows, said in ``history_``.
 
     guidance_scale : float, default=1.0
@@ -166,7 +166,7 @@ class DiffusionOversampler(GenerativeOverSampler):
     n_blocks : int, default=2
         Residual blocks of the denoiser.
 
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 600, 0
+    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 300, 0
         Training steps of each part. ``classifier_steps=0`` uses the closed form of Gaussian
         classes alone.
 
@@ -240,7 +240,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         expression: str = "auto",
-        n_latent: int = 20,
+        n_latent: int = 50,
         guidance_scale: float = 1.0,
         sampler: str = "dpm++",
         n_steps: int = 20,
@@ -248,7 +248,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         width: int = 64,
         n_blocks: int = 2,
         decoder_steps: int = 400,
-        denoiser_steps: int = 600,
+        denoiser_steps: int = 300,
         classifier_steps: int = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
