@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +13,9 @@ import pandas as pd
 from scipy import sparse
 
 from .oversampler import DiffusionOversampler
+
+MARK = "is_synthetic"
+"""Column of obs that tells synthetic cells from real ones."""
 
 
 def oversample_adata(
@@ -39,15 +44,20 @@ def oversample_adata(
         ``X`` holds what was learnt from (the layer, where one was named), the real cells first
         and unchanged. ``obs`` holds `label_key` and "is_synthetic"; other columns keep their
         values for real cells and are missing for synthetic ones. Synthetic cells are named
-        "synth-<label>-<i>". ``var`` is kept; embeddings and graphs are dropped, since synthetic
-        cells have none. ``uns["scdiff_augment"]`` holds parameters, counts and versions.
+        "synth-<label>-<i>". ``var`` is kept. ``obsm``, ``varm``, ``obsp``, other layers, ``raw``
+        and ``uns`` are dropped, since they are not defined for synthetic cells or may not fit
+        them. ``uns["scdiff_augment"]`` holds parameters, numbers of cells, versions and a hash of
+        the real cells.
 
     Raises
     ------
+    TypeError
+        If `adata` is not an AnnData.
     KeyError
         If `label_key` or `layer` does not exist; the message lists what does.
     ValueError
-        If a label is missing.
+        If a label is missing, `adata` is backed by a file, or "is_synthetic" holds anything but
+        booleans.
 
     Examples
     --------
@@ -61,27 +71,25 @@ def oversample_adata(
     >>> more.shape, int(more.obs["is_synthetic"].sum()), more.obs_names[-1]
     ((60, 12), 20, 'synth-B-19')
     """
+    if not isinstance(adata, ad.AnnData):
+        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
+    if adata.isbacked:
+        raise ValueError("adata is backed by a file; read it first with adata.to_memory().")
     X = _matrix(adata, layer)
-    if label_key not in adata.obs:
-        raise KeyError(f"obs has no column '{label_key}'; it has {list(adata.obs.columns)}.")
-    labels = adata.obs[label_key]
-    if labels.isna().any():
-        raise ValueError(
-            f"obs['{label_key}'] is missing for {int(labels.isna().sum())} of {len(labels)} cells. "
-            f"Drop them (adata[adata.obs['{label_key}'].notna()]) or give them a label."
-        )
+    labels = _labels(adata.obs, label_key)
     sampler = DiffusionOversampler() if sampler is None else sampler
-    X_resampled, y_resampled = sampler.fit_resample(X, labels.astype(str).to_numpy())
-    new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=str)
-    position = new_labels.groupby(new_labels).cumcount()
-    names = "synth-" + new_labels + "-" + position.astype(str)
-    obs = _obs(adata.obs, label_key, new_labels, names)
+    X_resampled, y_resampled = sampler.fit_resample(X, labels.to_numpy())
+    new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
+    obs = _obs(adata.obs, label_key, new_labels)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
+    classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
     result.uns["scdiff_augment"] = {
         "label_key": label_key,
         "layer": layer or "X",
         "parameters": {k: str(v) for k, v in sampler.get_params().items()},
-        "n_synthetic": new_labels.value_counts().to_dict(),
+        "synthetic_labels": classes.astype(str),  # two arrays: labels may hold "/", keys may not
+        "synthetic_cells": sizes,
+        "training_hash": hashlib.sha256(np.ascontiguousarray(_dense(X)).tobytes()).hexdigest(),
         "versions": {p: version(p) for p in ("scdiff-augment", "torch", "numpy")},
     }
     return result
@@ -96,15 +104,56 @@ def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
     return X.tocsr() if sparse.issparse(X) else np.asarray(X)
 
 
-def _obs(
-    obs: pd.DataFrame, label_key: str, new_labels: pd.Series, names: pd.Series
-) -> pd.DataFrame:
-    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(names))
-    real = obs.assign(is_synthetic=False)
-    real[label_key] = real[label_key].astype(str)
-    both = pd.concat([real, new.assign(is_synthetic=True)])
-    both[label_key] = both[label_key].astype("category")
+def _dense(X: Any) -> np.ndarray:
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def _labels(obs: pd.DataFrame, label_key: str) -> pd.Series:
+    if label_key not in obs:
+        raise KeyError(f"obs has no column '{label_key}'; it has {list(obs.columns)}.")
+    if label_key == MARK:
+        raise ValueError(f"'{MARK}' marks synthetic cells; rename that column of obs.")
+    if MARK in obs and obs[MARK].dtype.kind != "b":
+        raise ValueError(
+            f"obs['{MARK}'] is of {obs[MARK].dtype}, but that column marks synthetic cells and "
+            f"holds booleans. Rename it."
+        )
+    labels = obs[label_key]
+    if labels.isna().any():
+        raise ValueError(
+            f"obs['{label_key}'] is missing for {int(labels.isna().sum())} of {len(labels)} cells. "
+            f"Drop them (adata[adata.obs['{label_key}'].notna()]) or give them a label."
+        )
+    if isinstance(labels.dtype, pd.CategoricalDtype):
+        labels = labels.astype(labels.cat.categories.dtype)
+    return labels
+
+
+def _obs(obs: pd.DataFrame, label_key: str, new_labels: pd.Series) -> pd.DataFrame:
+    """Real cells as they were, then synthetic ones, in types that a file can hold."""
+    real = obs.copy()
     for column in obs.columns.drop(label_key):
-        if isinstance(obs[column].dtype, pd.CategoricalDtype):
-            both[column] = pd.Categorical(both[column], categories=obs[column].cat.categories)
+        if obs[column].dtype.kind == "b":
+            real[column] = obs[column].astype("boolean")
+        elif obs[column].dtype.kind in "iu":
+            real[column] = obs[column].astype("Int64")
+    names = _names(new_labels, set(obs.index))
+    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(names))
+    both = real.reindex([*obs.index, *names]) if obs.index.is_unique else pd.concat([real, new])
+    label = np.concatenate([obs[label_key].to_numpy(), new_labels.to_numpy()])
+    both[label_key] = pd.Series(label, index=both.index).astype(obs[label_key].dtype)
+    marked = obs[MARK].to_numpy(dtype=bool) if MARK in obs else np.zeros(len(obs), dtype=bool)
+    both[MARK] = np.concatenate([marked, np.ones(len(new), dtype=bool)])
     return both
+
+
+def _names(labels: pd.Series, taken: set[str]) -> list[str]:
+    """synth-<label>-<i>, counting on from names that are there already."""
+    count: Counter[str] = Counter()
+    names = []
+    for label in labels.astype(str):
+        while f"synth-{label}-{count[label]}" in taken:
+            count[label] += 1
+        names.append(f"synth-{label}-{count[label]}")
+        count[label] += 1
+    return names

@@ -139,7 +139,7 @@ class CountCodec:
 
 
 class RealCodec:
-    """PCA, and back with Gaussian noise that has the covariance of what PCA left over.
+    """PCA of standardised features; back with noise of the covariance that PCA left over.
 
     Parameters
     ----------
@@ -152,19 +152,22 @@ class RealCodec:
 
     def fit(self, parts: Expression, generator: torch.Generator) -> Iterator[float]:
         """Fit the encoder and keep residuals; nothing is trained, so nothing is yielded."""
-        X = parts.values
+        self.centre_ = parts.values.mean(axis=0, dtype=np.float64)
+        self.spread_ = np.maximum(parts.values.std(axis=0, dtype=np.float64), 1e-12)
+        X = self._standardise(parts)
         self.encoder_ = _pca(X, self.n_latent, generator)
         coordinates = self.encoder_.transform(X)
         self.scale_ = _common_std(coordinates)
         rows = torch.randperm(len(X), generator=generator)[:RESIDUAL_CELLS].numpy()
         residuals = X[rows] - self.encoder_.inverse_transform(coordinates[rows])
         self.residuals_ = (residuals / np.sqrt(len(rows))).astype(np.float32)
-        self.non_negative_ = bool(X.min() >= 0)
+        self.non_negative_ = bool(parts.values.min() >= 0)
         yield from ()
 
     def encode(self, parts: Expression) -> NDArray[np.float32]:
         """Latents of real cells, (cells, n_latent)."""
-        return (self.encoder_.transform(parts.values) / self.scale_).astype(np.float32)
+        coordinates = self.encoder_.transform(self._standardise(parts))
+        return (coordinates / self.scale_).astype(np.float32)
 
     def decode(
         self, z: NDArray[np.float32], rng: np.random.Generator
@@ -172,8 +175,12 @@ class RealCodec:
         """Draw values given latents; a matrix that was non-negative stays so."""
         values = self.encoder_.inverse_transform(z * self.scale_)
         mix = rng.standard_normal((len(z), len(self.residuals_)), dtype=np.float32)
-        values = (values + mix @ self.residuals_).astype(np.float32)
-        return np.maximum(values, 0, out=values) if self.non_negative_ else values, None
+        values = (values + mix @ self.residuals_) * self.spread_ + self.centre_
+        values = np.maximum(values, 0) if self.non_negative_ else values
+        return values.astype(np.float32), None
+
+    def _standardise(self, parts: Expression) -> NDArray[np.float32]:
+        return ((parts.values - self.centre_) / self.spread_).astype(np.float32)
 
 
 Codec = CountCodec | RealCodec

@@ -25,9 +25,13 @@ Model = Callable[[Tensor, Tensor], Tensor]
 
 
 def ddpm_sigmas(n_timesteps: int = 1000) -> Tensor:
-    """Noise levels of DDPM's linear betas 1e-4 ... 0.02, rising ([ddpm] §4)."""
-    betas = torch.linspace(1e-4, 0.02, n_timesteps, dtype=torch.float64)
-    alpha_bar = torch.cumprod(1 - betas, dim=0)
+    """Noise levels of DDPM's linear betas 1e-4 ... 0.02, rising ([ddpm] §4).
+
+    Ladders of other lengths scale the betas by ``1000 / n_timesteps`` and so end at the same noise.
+    """
+    scale = 1000 / n_timesteps
+    betas = torch.linspace(1e-4, 0.02, n_timesteps, dtype=torch.float64) * scale
+    alpha_bar = torch.cumprod(1 - betas.clamp(max=0.999), dim=0)
     return torch.sqrt((1 - alpha_bar) / alpha_bar).float()  # (n_timesteps,)
 
 
@@ -43,7 +47,7 @@ def select_sigmas(ladder: Tensor, n_steps: int, sigma_max: float | None = None) 
         below = ladder[:1]
     if n_steps < len(below):
         log_sigma = below.log()
-        wanted = torch.linspace(float(log_sigma[0]), float(log_sigma[-1]), n_steps)
+        wanted = torch.linspace(float(log_sigma[-1]), float(log_sigma[0]), n_steps)
         nearest = torch.cdist(wanted[:, None], log_sigma[:, None]).argmin(dim=1)
         below = below[nearest.unique()]
     return torch.cat([below.flip(0), below.new_zeros(1)])

@@ -21,6 +21,12 @@ INTEGER_TOLERANCE = 0.05
 INTEGER_FRACTION = 0.99
 """The share of non-zero entries that must be near-integer for counts to be recovered."""
 
+LARGEST_LOG = 40.0
+"""No log1p of a count exceeds this."""
+
+LARGEST = 1e15
+"""No count, library size or value may exceed this; single precision holds its square."""
+
 CELLS_INSPECTED = 2000
 """How many cells `detect_kind` looks at when the matrix is large."""
 
@@ -67,17 +73,24 @@ def detect_kind(X: NDArray) -> Kind:
         return "real"
     if np.array_equal(X, np.rint(X)):
         return "counts"
+    if X.max() > LARGEST_LOG:
+        return "real"
     rows = X[:: max(1, len(X) // CELLS_INSPECTED)]
     return "log1p" if integer_fraction(rows) >= INTEGER_FRACTION else "real"
 
 
 def integer_fraction(X: NDArray) -> float:
-    """Share of the non-zero entries of log1p values that lead back to integer counts."""
+    """Share of the non-zero entries of log1p values that lead back to integer counts.
+
+    Cells with a single distinct positive value say nothing and are left out.
+    """
     counts, _ = _unlog(X)
+    informative = (
+        np.ptp(np.where(counts > 0, counts, counts.max(axis=1, keepdims=True)), axis=1) > 0
+    )
+    counts = counts[informative]
     counts = counts[counts > 0]
-    if counts.size == 0:
-        return 0.0
-    return float(np.mean(_near_integer(counts)))
+    return float(np.mean(_near_integer(counts))) if counts.size else 0.0
 
 
 def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
@@ -109,6 +122,7 @@ def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
     ('log1p', [[1.0, 0.0, 3.0], [2.0, 2.0, 1.0]], 10000)
     """
     X = np.asarray(X)
+    _require_moderate(X)
     kind: Kind = detect_kind(X) if expression == "auto" else expression  # type: ignore[assignment]
     if kind == "real":
         return Expression("real", np.ascontiguousarray(X, dtype=np.float32))
@@ -204,6 +218,16 @@ def _from_log1p(X: NDArray) -> Expression:
         factor,
         float(np.median(totals)) if shared else None,
     )
+
+
+def _require_moderate(X: NDArray) -> None:
+    largest = np.abs(X).max(initial=0)
+    if largest > LARGEST:
+        cell, gene = np.unravel_index(int(np.argmax(np.abs(X))), X.shape)
+        raise ValueError(
+            f"values must not exceed {LARGEST:g}, but cell {cell} has {X[cell, gene]:g} in column "
+            f"{gene}. Scale the matrix, or drop that cell or gene."
+        )
 
 
 def _require_non_negative(X: NDArray, kind: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
 from . import diffusion
 from .codec import Codec, codec_for
-from .expression import Expression, put_together, take_apart
+from .expression import Expression, integer_fraction, put_together, take_apart
 from .guidance import Condition, LatentClassifier, guide
 from .mixture import class_mixture, clusters
 from .networks import Denoiser, NoiseMLP
@@ -23,7 +26,25 @@ BLOCK = 4096
 """Cells that go through the sampler together."""
 
 
-class LatentDiffusion:
+PARAMETERS: dict[str, list] = {
+    "random_state": ["random_state", np.random.Generator],
+    "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
+    "n_latent": [Interval(numbers.Integral, 1, None, closed="left")],
+    "sampler": [StrOptions(set(diffusion.SAMPLERS))],
+    "n_steps": [Interval(numbers.Integral, 5, None, closed="left")],
+    "n_timesteps": [Interval(numbers.Integral, 5, None, closed="left")],
+    "width": [Interval(numbers.Integral, 2, None, closed="left")],
+    "n_blocks": [Interval(numbers.Integral, 1, None, closed="left")],
+    "decoder_steps": [Interval(numbers.Integral, 0, None, closed="left")],
+    "denoiser_steps": [Interval(numbers.Integral, 0, None, closed="left")],
+    "classifier_steps": [Interval(numbers.Integral, 0, None, closed="left")],
+    "n_jobs": [numbers.Integral, None],
+    "verbose": ["boolean"],
+}
+"""What each parameter of the model may be; the oversampler's are the same."""
+
+
+class LatentDiffusion(BaseEstimator):
     """Latent diffusion model of single-cell expression, steered by condition classifiers.
 
     Three things are learnt one after another: a codec (expression to latent and back to
@@ -52,8 +73,8 @@ class LatentDiffusion:
         Noise levels that the sampler visits.
     random_state : int, numpy.random.RandomState, numpy.random.Generator or None, default=None
         Source of all randomness; global generators are never touched.
-    n_threads : int, default=1
-        Threads for torch and BLAS while this model works.
+    n_jobs : int, default=None
+        Threads for torch and BLAS while this model works; None means 1, -1 all cores.
     verbose : bool, default=False
         Show progress.
 
@@ -84,6 +105,8 @@ class LatentDiffusion:
     (5, 30)
     """
 
+    _parameter_constraints: ClassVar[dict] = PARAMETERS
+
     def __init__(
         self,
         *,
@@ -98,7 +121,7 @@ class LatentDiffusion:
         sampler: str = "dpm++",
         n_steps: int = 20,
         random_state: Any = None,
-        n_threads: int = 1,
+        n_jobs: int | None = None,
         verbose: bool = False,
     ):
         self.expression = expression
@@ -112,7 +135,7 @@ class LatentDiffusion:
         self.sampler = sampler
         self.n_steps = n_steps
         self.random_state = random_state
-        self.n_threads = n_threads
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def fit(
@@ -127,7 +150,7 @@ class LatentDiffusion:
         Parameters
         ----------
         X : array-like of shape (n_cells, n_genes)
-            Dense and finite; counts, log1p of normalised counts, or real values.
+            Dense, finite, at least 2 cells; counts, log1p of normalised counts, or real values.
         groups : array-like of shape (n_cells,), optional
             Labels that shape the denoiser's starting point, a mixture with one Gaussian per
             group; k-means clusters of the latents by default.
@@ -142,18 +165,33 @@ class LatentDiffusion:
         Raises
         ------
         ValueError
-            If X contradicts `expression`.
+            If X is not such a matrix, contradicts `expression`, or has another length than
+            `groups` or `sample_weight`.
         """
+        self._validate_params()
+        X = np.asarray(X)
+        _require_matrix(X)
+        for name, values in {"groups": groups, "sample_weight": sample_weight}.items():
+            if values is not None and np.shape(values) != (len(X),):
+                raise ValueError(
+                    f"`{name}` needs one value for each of the {len(X)} cells, got shape "
+                    f"{np.shape(values)}."
+                )
+        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
+        if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.sum() > 0):
+            raise ValueError(
+                f"`sample_weight` must be finite, not negative and not all 0; it runs from "
+                f"{weight.min():g} to {weight.max():g}."
+            )
         self._rng, self._torch = generators(self.random_state)
-        parts = take_apart(np.asarray(X), self.expression)
+        parts = take_apart(X, self.expression)
         self.n_features_in_ = parts.values.shape[1]
         self.conditions_: dict[str, NDArray] = {}
         self.classifiers_: dict[str, LatentClassifier] = {}
         self.history_: dict[str, Any] = {"notes": []}
-        with bounded_threads(self.n_threads):
+        with bounded_threads(self.n_jobs):
             self.codec_ = self._fit_codec(parts)
             self._z = torch.from_numpy(self.codec_.encode(parts))
-            weight = np.ones(len(self._z)) if sample_weight is None else np.asarray(sample_weight)
             self._weight = torch.from_numpy(weight / weight.sum()).float()
             self._sigma_max = 10 * float(self._z.std(dim=0).max())
             self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
@@ -188,7 +226,7 @@ class LatentDiffusion:
                 f"condition '{name}' needs one label per fitted cell ({len(self._z)}), got "
                 f"{len(codes)}. Pass the labels of the cells given to `fit`, in their order."
             )
-        with bounded_threads(self.n_threads):
+        with bounded_threads(self.n_jobs):
             classifier = self._fit_classifier(name, torch.from_numpy(codes), len(classes))
         self.classifiers_[name] = classifier
         self.conditions_[name] = classes
@@ -227,7 +265,7 @@ class LatentDiffusion:
         targets, n_cells = self._targets(conditions or {}, n)
         blocks = [np.empty((0, self.n_features_in_), dtype=np.float32)]
         starts = range(0, n_cells, BLOCK)
-        with bounded_threads(self.n_threads):
+        with bounded_threads(self.n_jobs):
             for start in tqdm(starts, desc="sampling", disable=not self.verbose):
                 block = {name: t[start : start + BLOCK] for name, t in targets.items()}
                 z = self._sample_latent(block, min(BLOCK, n_cells - start), guidance_scale)
@@ -241,6 +279,11 @@ class LatentDiffusion:
         self.history_["decoder_loss"] = self._watch(steps, self.decoder_steps, "decoder")
         n_latent = int(codec.encoder_.n_components_)
         self.history_["expression"] = parts.kind
+        if parts.kind == "real" and self.expression == "auto" and parts.values.min() >= 0:
+            self.history_["notes"].append(
+                f"modelled as real values: the matrix is not negative, but only "
+                f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
+            )
         self.history_["n_latent"] = n_latent
         if n_latent < self.n_latent:
             self.history_["notes"].append(
@@ -355,6 +398,21 @@ def generators(random_state: Any) -> tuple[np.random.Generator, torch.Generator]
         random_state = random_state.randint(2**31 - 1)
     rng = np.random.default_rng(random_state)
     return rng, torch.Generator().manual_seed(int(rng.integers(2**31)))
+
+
+def _require_matrix(X: NDArray) -> None:
+    if X.ndim != 2 or X.dtype.kind not in "buif" or len(X) < 2:
+        raise ValueError(
+            f"X must be a dense numeric matrix of at least 2 cells × genes, got shape {X.shape} of "
+            f"{X.dtype}. Use .toarray() for sparse matrices and .X for AnnData."
+        )
+    wrong = np.argwhere(~np.isfinite(X))
+    if len(wrong):
+        cell, gene = wrong[0]
+        raise ValueError(
+            f"X must be finite, but cell {cell} has {X[cell, gene]} in column {gene} ({len(wrong)} "
+            f"such entries). Fill them (0 for genes not detected) or drop those cells or genes."
+        )
 
 
 def _codes(name: str, labels: Sequence[Any] | NDArray, classes: NDArray) -> NDArray[np.int64]:

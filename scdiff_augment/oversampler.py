@@ -15,11 +15,11 @@ from imblearn.utils._docstring import _random_state_docstring
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
 from .expression import detect_kind
-from .generator import LatentDiffusion
+from .generator import PARAMETERS, LatentDiffusion
 
 Draw = Callable[[NDArray], NDArray[np.float32]]
 
@@ -100,21 +100,21 @@ class GenerativeOverSampler(BaseOverSampler):
         return X_checked, y, binarize_y
 
     def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
+        for name in ("generator_", "history_"):
+            self.__dict__.pop(name, None)  # of an earlier call
         wanted = [label for label, n in self.sampling_strategy_.items() for _ in range(n)]
         if not wanted:
             return X.copy(), y.copy()
         labels = np.array(wanted, dtype=y.dtype)
         dense = np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X)
-        used = _cells_with_counts(dense, y)
+        kind = getattr(self, "expression", "auto")
+        used = _cells_with_counts(dense, y, detect_kind(dense) if kind == "auto" else kind)
         _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
         weight = counts[codes] ** -0.5  # rare types are seen more often, not equally often
         random_state = check_random_state(self.random_state)
         draw = self._fit_model(dense[used], y[used], weight, random_state)
         new = draw(labels)
-        if np.issubdtype(X.dtype, np.integer):
-            limits = np.iinfo(X.dtype)
-            new = np.clip(np.rint(new), limits.min, limits.max)
-        new = new.astype(X.dtype)
+        new = _cast(new, X.dtype)
         if sparse.issparse(X):
             container = type(X)
             stacked = sparse.vstack([X, container(new)], format=X.format)
@@ -155,7 +155,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         How noise becomes cells; "ddpm" wants ``n_steps=n_timesteps``.
 
     n_steps : int, default=20
-        Noise levels that the sampler visits.
+        Noise levels that the sampler visits, at least 5.
 
     n_timesteps : int, default=1000
         Noise levels of the training ladder.
@@ -171,7 +171,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         classes alone.
 
     n_jobs : int, default=None
-        Threads for torch and BLAS; None means 1. Restored afterwards.
+        Threads for torch and BLAS; None means 1, -1 all cores. Restored afterwards.
 
     verbose : bool, default=False
         Show progress.
@@ -182,7 +182,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         Class to the number of cells that were added.
 
     generator_ : LatentDiffusion
-        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells.
+        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells. Neither
+        this nor ``history_`` exists where no cell was asked for.
 
     history_ : dict
         Losses of the training steps, and notes on what was adapted to the data.
@@ -218,20 +219,9 @@ class DiffusionOversampler(GenerativeOverSampler):
     """
 
     _parameter_constraints: ClassVar[dict] = {
+        **PARAMETERS,
         **BaseOverSampler._parameter_constraints,
-        "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
-        "n_latent": [Interval(numbers.Integral, 1, None, closed="left")],
         "guidance_scale": [Interval(numbers.Real, 0, None, closed="left")],
-        "sampler": [StrOptions({"dpm++", "ddim", "ddpm"})],
-        "n_steps": [Interval(numbers.Integral, 1, None, closed="left")],
-        "n_timesteps": [Interval(numbers.Integral, 2, None, closed="left")],
-        "width": [Interval(numbers.Integral, 2, None, closed="left")],
-        "n_blocks": [Interval(numbers.Integral, 1, None, closed="left")],
-        "decoder_steps": [Interval(numbers.Integral, 0, None, closed="left")],
-        "denoiser_steps": [Interval(numbers.Integral, 0, None, closed="left")],
-        "classifier_steps": [Interval(numbers.Integral, 0, None, closed="left")],
-        "n_jobs": [Interval(numbers.Integral, 1, None, closed="left"), None],
-        "verbose": ["boolean"],
     }
 
     def __init__(
@@ -284,7 +274,7 @@ class DiffusionOversampler(GenerativeOverSampler):
             sampler=self.sampler,
             n_steps=self.n_steps,
             random_state=random_state,
-            n_threads=self.n_jobs or 1,
+            n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
         self.generator_ = model.fit(X, groups=y, sample_weight=weight).add_condition("y", y)
@@ -301,10 +291,26 @@ def _refuse_anndata(X: Any) -> None:
         )
 
 
-def _cells_with_counts(X: NDArray, y: NDArray) -> NDArray[np.bool_]:
+def _cast(new: NDArray[np.float32], dtype: np.dtype) -> NDArray:
+    """Synthetic rows in the real cells' type; values it cannot hold are set to its limit."""
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    rounded = np.rint(new) if np.issubdtype(dtype, np.integer) else new
+    over = (rounded > limits.max) | (rounded < limits.min)
+    if over.any():
+        warnings.warn(
+            f"{over.sum()} of {over.size} synthetic values lie outside {dtype}, which ends at "
+            f"{limits.max}; they were set to the limit. Pass X in a wider type, such as int32.",
+            UserWarning,
+            stacklevel=6,
+        )
+        rounded = np.clip(rounded, limits.min, limits.max)
+    return rounded.astype(dtype)
+
+
+def _cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
     """Which cells can be learnt from; of counts, those that have any."""
     used = np.asarray(X.any(axis=1))
-    if used.all() or detect_kind(X) == "real":
+    if used.all() or kind == "real":
         return np.ones(len(X), dtype=bool)
     for label in np.unique(y):
         if not used[y == label].any():
@@ -327,7 +333,9 @@ def _require_finite(X: Any, names: NDArray | None) -> None:
         return
     wrong = ~np.isfinite(X.toarray() if sparse.issparse(X) else X)
     cell, gene = np.argwhere(wrong)[0]
-    what = "infinity" if np.isinf(values).any() and not np.isnan(values).any() else "NaN"
+    entry = X[[cell]][:, [gene]]
+    entry = entry.toarray() if sparse.issparse(entry) else entry
+    what = "NaN" if np.isnan(entry).any() else "infinity"
     column = gene if names is None else f"'{names[gene]}'"
     raise ValueError(
         f"Input X contains {what}, first in row {cell}, column {column}; {wrong.sum()} of "

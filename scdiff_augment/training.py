@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from joblib import cpu_count, effective_n_jobs
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
@@ -78,12 +79,14 @@ def one_cycle(step: int, n_steps: int, peak: float) -> float:
 
 
 @contextmanager
-def bounded_threads(n_threads: int) -> Iterator[None]:
+def bounded_threads(n_jobs: int | None) -> Iterator[None]:
     """Run with this many threads in torch and BLAS, then restore what was set before.
 
-    Many small matrix products on oversubscribed cores run ten times slower than on one.
+    None means 1, -1 all cores; never more than there are cores, since many small matrix products
+    on oversubscribed cores run ten times slower than on one.
     """
     before = torch.get_num_threads()
+    n_threads = min(effective_n_jobs(n_jobs), cpu_count())
     torch.set_num_threads(n_threads)
     try:
         with threadpool_limits(n_threads):

@@ -48,7 +48,10 @@ def test_synthetic_cells_have_names_and_provenance(adata, tmp_path):
     assert out.obs["donor"].isna().sum() == 80
     assert not out.obsm.keys()
     note = out.uns["scdiff_augment"]
-    assert note["n_synthetic"] == {"rare": 50, "middle": 30}
+    assert dict(zip(note["synthetic_labels"], note["synthetic_cells"], strict=True)) == {
+        "rare": 50,
+        "middle": 30,
+    }
     assert note["parameters"]["random_state"] == "0"
     out.write_h5ad(tmp_path / "more.h5ad")
     assert ad.read_h5ad(tmp_path / "more.h5ad").shape == (180, 40)
@@ -59,7 +62,50 @@ def test_a_layer_can_be_learnt_from(adata):
     np.testing.assert_array_equal(out.X[:100].toarray(), 2 * adata.X.toarray())
 
 
-def test_bad_input_is_named(adata):
+def test_columns_of_any_type_come_back_from_disk(adata, tmp_path):
+    adata.obs["n_counts"] = np.arange(100)
+    adata.obs["doublet"] = np.arange(100) % 7 == 0
+    adata.obs["cell_type"] = (
+        adata.obs["cell_type"]
+        .cat.rename_categories({"rare": "CD4+/CD25-"})
+        .cat.add_categories("no")
+    )
+    out = oversample_adata(adata, "cell_type", sampler=make_sampler())
+    out.write_h5ad(tmp_path / "more.h5ad")
+    back = ad.read_h5ad(tmp_path / "more.h5ad")
+    assert back.obs["n_counts"].tolist()[:100] == list(range(100))
+    assert back.obs["n_counts"].isna().sum() == 80
+    assert back.obs["doublet"].dropna().tolist() == adata.obs["doublet"].tolist()
+    assert "no" in out.obs["cell_type"].cat.categories
+    assert "CD4+/CD25-" in back.uns["scdiff_augment"]["synthetic_labels"]
+
+
+def test_labels_keep_their_type(adata):
+    adata.obs["code"] = np.unique(adata.obs["cell_type"], return_inverse=True)[1]
+    sampler = make_sampler(sampling_strategy={2: 25})
+    out = oversample_adata(adata, "code", sampler=sampler)
+    assert out.obs["code"].dtype == adata.obs["code"].dtype
+    assert (out.obs["code"] == 2).sum() == 25
+
+
+def test_synthetic_cells_stay_marked_when_more_are_added(adata):
+    once = oversample_adata(adata, "cell_type", sampler=make_sampler())
+    sampler = make_sampler(sampling_strategy={"rare": 70})
+    twice = oversample_adata(once, "cell_type", sampler=sampler)
+    assert twice.obs["is_synthetic"].sum() == 90
+    assert twice.obs_names.is_unique
+
+
+def test_bad_input_is_named(adata, tmp_path):
+    with pytest.raises(TypeError, match="must be an AnnData, got ndarray"):
+        oversample_adata(np.zeros((3, 3)), "cell_type")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="to_memory"):
+        oversample_adata(ad.read_h5ad(tmp_path / "cells.h5ad", backed="r"), "cell_type")
+    marked = adata.copy()
+    marked.obs["is_synthetic"] = "no"
+    with pytest.raises(ValueError, match=r"'is_synthetic'.*Rename"):
+        oversample_adata(marked, "cell_type")
     with pytest.raises(KeyError, match=r"no column 'celltype'; it has \['cell_type', 'donor'\]"):
         oversample_adata(adata, "celltype")
     with pytest.raises(KeyError, match=r"no layer 'spliced'; it has \['double'\]"):

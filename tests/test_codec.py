@@ -82,3 +82,13 @@ def test_non_negative_real_values_stay_so():
 def test_more_latents_than_features_are_clamped(codec, counts):
     parts = take_apart(counts[0][:, :7], "counts" if isinstance(codec, CountCodec) else "real")
     assert fitted(codec, parts).encoder_.n_components_ == 7
+
+
+def test_features_of_any_scale_keep_their_spread():
+    rng = np.random.default_rng(0)
+    scale = np.array([1e3, 100, 10, 1, 0.1, 0.01])
+    X = (rng.normal(size=(2000, 6)) @ rng.normal(size=(6, 6))) * scale + 1e4
+    parts = take_apart(X, "real")
+    codec = fitted(RealCodec(3), parts)
+    values, _ = codec.decode(codec.encode(parts), rng)
+    np.testing.assert_allclose(values.std(axis=0)[:4], X.std(axis=0)[:4], rtol=0.1)

@@ -148,3 +148,10 @@ def test_loss_of_the_best_linear_denoiser_is_one():
 
     loss = denoising_loss(exact, z, torch.full((len(z),), 0.7), noise, std)
     np.testing.assert_allclose(loss.mean(), 1.0, atol=0.01)
+
+
+@pytest.mark.parametrize("n_timesteps", [5, 50, 300, 4000])
+def test_ladders_of_any_length_end_in_noise(n_timesteps):
+    sigmas = ddpm_sigmas(n_timesteps)
+    assert sigmas.isfinite().all()
+    assert sigmas[-1] > 40

@@ -83,3 +83,14 @@ def test_values_that_contradict_the_kind_are_named(counts):
         take_apart(depth_normalised(counts[0]), "counts")
     with pytest.raises(ValueError, match="`total` or `factor`"):
         put_together(counts[0], "log1p")
+
+
+def test_values_beyond_any_count_are_refused_or_real():
+    with pytest.raises(ValueError, match=r"must not exceed 1e\+15, but cell 1 has 1e\+18"):
+        take_apart(np.array([[1.0, 2.0], [1e18, 3.0]]))
+    assert detect_kind(np.array([[0.5, 800.0], [1.5, 900.0]])) == "real"
+
+
+def test_a_single_positive_value_says_nothing():
+    assert detect_kind(np.random.default_rng(0).random((40, 1)) + 1) == "real"
+    assert detect_kind(np.full((10, 4), 0.5)) == "real"

@@ -102,3 +102,39 @@ def test_cells_of_a_selection_of_genes_come_back_on_its_scale(counts):
     assert real.std() / real.mean() > 0.05
     np.testing.assert_allclose(totals.mean(), real.mean(), rtol=0.1)
     np.testing.assert_allclose(totals.std(), real.std(), rtol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "X", "weight", "message"),
+    [
+        ({"sampler": "euler"}, None, None, "'sampler' parameter"),
+        ({"expression": "log2"}, None, None, "'expression' parameter"),
+        ({"n_steps": 1}, None, None, "'n_steps' parameter"),
+        ({}, np.zeros(5), None, r"at least 2 cells × genes, got shape \(5,\)"),
+        ({}, np.zeros((1, 5)), None, r"at least 2 cells"),
+        ({}, np.array([["a", "b"], ["c", "d"]]), None, "numeric"),
+        ({}, np.array([[1.0, np.nan], [1.0, 2.0]]), None, "cell 0 has nan in column 1"),
+        ({}, None, np.ones(99), r"`sample_weight` needs one value for each of the 100 cells"),
+        ({}, None, -np.ones(100), "not negative"),
+    ],
+)
+def test_bad_input_is_named(parameters, X, weight, message, counts):
+    model = make_model(**parameters)
+    with pytest.raises(ValueError, match=message):
+        model.fit(counts[0] if X is None else X, sample_weight=weight)
+
+
+def test_falling_back_to_real_values_is_said(counts):
+    log2 = np.log2(1 + counts[0] / counts[0].sum(axis=1, keepdims=True) * 1e4)
+    notes = make_model().fit(log2).history_["notes"]
+    assert any("modelled as real values" in note for note in notes)
+
+
+def test_short_ladders_work(counts):
+    X, labels = counts
+    model = make_model(n_timesteps=50, decoder_steps=400, n_steps=20).fit(X, groups=labels)
+    model.add_condition("type", labels)
+    new = depth_normalised(model.sample({"type": "rare"}, n=200)).mean(axis=0)
+    real = {k: depth_normalised(X[labels == k]).mean(axis=0) for k in ("rare", "common")}
+    assert np.corrcoef(new, real["rare"])[0, 1] > np.corrcoef(new, real["common"])[0, 1]
+    assert np.corrcoef(new, real["rare"])[0, 1] > 0.95

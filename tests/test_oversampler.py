@@ -194,3 +194,25 @@ def test_nothing_to_add(counts):
     out, y_out = make_sampler(sampling_strategy={"rare": 10}).fit_resample(X, y)
     np.testing.assert_array_equal(out, X)
     np.testing.assert_array_equal(y_out, y)
+
+
+def test_values_beyond_the_type_are_said(counts):
+    X, y = counts[0].copy(), counts[1]
+    X[:, 0] = 255
+    with pytest.warns(UserWarning, match=r"outside uint8, which ends at 255.*wider type"):
+        out, _ = make_sampler(decoder_steps=100).fit_resample(X.clip(max=255).astype(np.uint8), y)
+    assert out.dtype == np.uint8
+
+
+def test_rows_of_zeros_are_fine_in_real_values(counts):
+    X = np.random.default_rng(0).random((100, 5))
+    X[90:] = 0
+    out, _ = make_sampler(expression="real").fit_resample(X, counts[1])
+    assert out.shape == (180, 5)
+
+
+def test_nothing_is_left_of_an_earlier_fit(counts):
+    sampler = make_sampler()
+    sampler.fit_resample(*counts)
+    sampler.set_params(sampling_strategy={"rare": 10}).fit_resample(*counts)
+    assert not hasattr(sampler, "generator_")

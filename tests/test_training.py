@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from joblib import cpu_count
 
 from scdiff_augment.training import bounded_threads, one_cycle, training_steps
 
@@ -52,13 +53,21 @@ def test_training_equals_torch_adamw():
 
 def test_threads_are_bounded_and_restored():
     before, inside = torch.get_num_threads(), []
+    wanted = 1 if before > 1 else cpu_count()
 
     def interrupted():
-        with bounded_threads(before + 1):
+        with bounded_threads(wanted):
             inside.append(torch.get_num_threads())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert inside == [before + 1]
+    assert inside == [wanted]
     assert torch.get_num_threads() == before
+
+
+def test_there_are_never_more_threads_than_cores():
+    with bounded_threads(10_000):
+        assert torch.get_num_threads() == cpu_count()
+    with bounded_threads(None):
+        assert torch.get_num_threads() == 1
