@@ -33,8 +33,6 @@ class Fold:
         The types that the score ``rare_f1`` is taken over.
     n : int or None
         Training cells left of each rare type, where the split sets it.
-    n_pool : int
-        Cells outside the test part, from which the training cells were taken.
     """
 
     name: str
@@ -44,7 +42,6 @@ class Fold:
     test: Indices
     rare: tuple[str, ...]
     n: int | None
-    n_pool: int
 
 
 def small_types(y: NDArray[np.str_]) -> tuple[str, ...]:
@@ -107,9 +104,7 @@ def repeated_stratified_cv(
     folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
     for index, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
         repeat, part = divmod(index, n_splits)
-        yield Fold(
-            f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None, len(train)
-        )
+        yield Fold(f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None)
 
 
 def rare_cell_draw(
@@ -154,6 +149,10 @@ def rare_cell_draw(
         If a rare type is unknown or too small, or there are fewer other cells than asked.
     """
     types, counts = np.unique(y, return_counts=True)
+    for key, values in {"rare": rare, "n": n}.items():
+        twice = [v for i, v in enumerate(values) if v in values[:i]]
+        if twice:
+            raise ValueError(f"split.{key} names {twice[0]!r} twice; name each once.")
     for name in rare:
         choose("rare type", name, [str(t) for t in types])
     if counts.min() < 2:
@@ -182,7 +181,7 @@ def rare_cell_draw(
                 parts.append(cells[:size])
             train = np.sort(np.concatenate(parts))
             name = f"n {size} draw {draw}"
-            yield Fold(name, index, draw, train, np.sort(test), tuple(rare), size, len(pool))
+            yield Fold(name, index, draw, train, np.sort(test), tuple(rare), size)
             index += 1
 
 

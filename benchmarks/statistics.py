@@ -82,19 +82,19 @@ class Verdict:
 
 
 def corrected_interval(
-    differences: ArrayLike, n_test: float, n_pool: float, level: float = 0.95
+    differences: ArrayLike, n_test: float, n_train: float, level: float = 0.95
 ) -> Interval:
     """Corrected resampled t interval of a mean difference over overlapping folds.
 
-    The variance of the mean is ``(1/J + n_test/n_pool) * s**2`` with J folds, instead of
+    The variance of the mean is ``(1/J + n_test/n_train) * s**2`` with J folds, instead of
     ``s**2 / J``, because folds share cells.
 
     Parameters
     ----------
     differences : array, shape (J,)
         One paired difference per fold.
-    n_test, n_pool : float
-        Cells in a test part, and cells outside it.
+    n_test, n_train : float
+        Cells in a test part, and real cells in a training part.
     level : float, default=0.95
         Coverage.
 
@@ -111,7 +111,7 @@ def corrected_interval(
     folds, mean = len(values), float(values.mean()) if len(values) else float("nan")
     if folds < 2:
         return Interval(mean, float("nan"), float("nan"), folds)
-    variance = (1 / folds + n_test / n_pool) * values.var(ddof=1)
+    variance = (1 / folds + n_test / n_train) * values.var(ddof=1)
     half = float(stats.t.ppf((1 + level) / 2, folds - 1) * np.sqrt(variance))
     return Interval(mean, mean - half, mean + half, folds)
 
@@ -178,7 +178,7 @@ def contrast(part: pd.DataFrame, classifier: str, arm: str, reference: str, scor
     wide = done.pivot(index="fold_index", columns="strategy", values=score)
     pair = wide.reindex(columns=[arm, reference]).dropna()
     interval = corrected_interval(
-        pair[arm] - pair[reference], float(done["n_test"].mean()), float(done["n_pool"].mean())
+        pair[arm] - pair[reference], float(done["n_test"].mean()), float(done["n_train"].mean())
     )
     gain = interval.mean if SCORES[score].higher_is_better else -interval.mean
     return Contrast(classifier, arm, reference, interval, gain > 0 if interval.clear else None)
@@ -187,8 +187,8 @@ def contrast(part: pd.DataFrame, classifier: str, arm: str, reference: str, scor
 def verdicts(part: pd.DataFrame, score: str, trivial: Sequence[str]) -> list[Verdict]:
     """Return one verdict per classifier.
 
-    The best trivial strategy is the one with the best mean over the same folds, which favours it
-    a little over the strategies that it is compared with.
+    The best trivial strategy is the one with the best mean over the folds that every strategy
+    finished, which favours it a little over the strategies that it is compared with.
 
     Parameters
     ----------
@@ -208,7 +208,8 @@ def verdicts(part: pd.DataFrame, score: str, trivial: Sequence[str]) -> list[Ver
     found = []
     for classifier, mine in part.groupby("classifier", sort=False, observed=True):
         done = mine[mine["status"] == "ok"]
-        means = done.groupby("strategy", sort=False, observed=True)[score].mean()
+        wide = done.pivot(index="fold_index", columns="strategy", values=score)
+        means = wide.reindex(columns=done["strategy"].unique()).dropna().mean().dropna()
         if means.empty:
             continue
         leader = str((sign * means).idxmax())

@@ -63,14 +63,14 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """Content hash: equal for two units exactly when their rows would be equal."""
+        """Content hash over everything that its rows depend on or name."""
         sha = hashlib.sha256()
         for indices in (self.fold.train, self.fold.test):
             sha.update(np.asarray(indices, dtype=np.int64).tobytes())
         content = {
             "study": self.study.name,
             "dataset": [self.dataset.name, self.dataset.digest],
-            "fold": [self.fold.name, self.fold.index, self.fold.n_pool, sha.hexdigest()],
+            "fold": [self.fold.name, self.fold.index, sha.hexdigest()],
             "rare": self.fold.rare,
             "sampling_strategy": self.study.sampling_strategy,
             "strategy": [self.spec.label, self.spec.name, self.spec.params],
@@ -178,7 +178,6 @@ def _base(unit: Unit) -> Record:
         "unit": unit.key,
         "n_train": len(fold.train),
         "n_test": len(fold.test),
-        "n_pool": fold.n_pool,
         "n_synthetic": None,
         "class_weight_applied": False,
         "thresholds_tuned": False,

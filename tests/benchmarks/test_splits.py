@@ -22,7 +22,6 @@ def test_cross_validation_tests_every_cell_once_per_repeat():
         assert not set(fold.train) & set(fold.test)
         assert len(fold.train) + len(fold.test) == len(Y)
         assert fold.rare == ("D", "C")
-        assert fold.n_pool == len(fold.train)
     for repeat in (0, 1):
         tested = np.concatenate([f.test for f in folds if f.repeat == repeat])
         np.testing.assert_array_equal(np.sort(tested), np.arange(len(Y)))
@@ -43,7 +42,6 @@ def test_a_draw_has_exactly_the_cells_asked_for(seed, n, n_other):
 def test_the_test_half_is_untouched_and_keeps_its_proportions():
     for fold in draws():
         assert [int((Y[fold.test] == t).sum()) for t in "ABCD"] == [200, 100, 30, 20]
-        assert fold.n_pool == 350
 
 
 def test_draws_are_nested_over_n_and_differ_from_each_other():
@@ -95,3 +93,9 @@ def test_a_split_that_does_not_fit_says_why(kind, params, message):
 def test_a_type_with_one_cell_has_another_way_out():
     with pytest.raises(ValueError, match=r"Type 'E' has 1 cell;.*Merge it"):
         make_folds(np.append(Y, "E"), 0, "repeated_stratified_cv", {"n_splits": 2})
+
+
+@pytest.mark.parametrize("changes", [{"rare": ["C", "C"]}, {"n": [10, 10]}])
+def test_a_type_or_size_named_twice_is_refused(changes):
+    with pytest.raises(ValueError, match=r"split\.\w+ names .* twice; name each once"):
+        list(draws(**changes))

@@ -19,7 +19,7 @@ def make_rows(means, folds=5, noise=0.01, seed=0, **columns):
                 "classifier": "knn",
                 "status": "ok",
                 "n_test": 25,
-                "n_pool": 100,
+                "n_train": 100,
                 "macro_f1": mean + common[i] + rng.normal(0, noise),
                 "log_loss": 1 - mean + common[i] + rng.normal(0, noise),
                 **columns,
@@ -32,13 +32,13 @@ def make_rows(means, folds=5, noise=0.01, seed=0, **columns):
 
 def test_the_interval_is_that_of_nadeau_and_bengio():
     values = np.array([0.02, 0.05, -0.01, 0.03])
-    found = corrected_interval(values, n_test=25, n_pool=75)
+    found = corrected_interval(values, n_test=25, n_train=75)
     standard_error = np.sqrt((1 / 4 + 25 / 75) * values.var(ddof=1))
     low, high = stats.t.interval(0.95, 3, values.mean(), standard_error)
     assert (found.low, found.high) == pytest.approx((low, high))
     # Without overlap it is the ordinary paired t interval.
     plain = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    found = corrected_interval(values, n_test=0, n_pool=75)
+    found = corrected_interval(values, n_test=0, n_train=75)
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
 
 
