@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import Substitution, check_target_type
 from imblearn.utils._docstring import _random_state_docstring
@@ -49,6 +50,7 @@ class GenerativeOverSampler(BaseOverSampler):
             The sampler itself.
         """
         _refuse_anndata(X)
+        _require_labels(y)
         return super().fit(X, y, **params)
 
     def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
@@ -78,6 +80,7 @@ class GenerativeOverSampler(BaseOverSampler):
             If X holds NaN or infinity, contradicts `expression`, or y has one class.
         """
         _refuse_anndata(X)
+        _require_labels(y)
         return super().fit_resample(X, y, **params)
 
     @abstractmethod
@@ -97,6 +100,12 @@ class GenerativeOverSampler(BaseOverSampler):
             ensure_all_finite=False,
         )
         _require_finite(X_checked, getattr(self, "feature_names_in_", None))
+        if len(np.unique(y)) == 1:
+            raise ValueError(
+                f"The target 'y' needs to have more than 1 class. Got 1 class instead: {y[0]!s} "
+                f"({len(y)} cells). Balancing compares classes; "
+                f"LatentDiffusion().fit(X).sample(n=100) draws cells without labels."
+            )
         return X_checked, y, binarize_y
 
     def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
@@ -325,6 +334,24 @@ def _cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
         stacklevel=5,
     )
     return used
+
+
+def _require_labels(y: Any) -> None:
+    labels = np.asarray(y)
+    if y is None or labels.dtype.kind not in "Of" or labels.size == 0:
+        return
+    missing = np.asarray(pd.isna(labels)).ravel()
+    if missing.any():
+        raise ValueError(
+            f"y has no label for {missing.sum()} of {missing.size} cells, first row "
+            f"{missing.argmax()}. Drop those cells or give them a label."
+        )
+    text = [isinstance(label, str) for label in labels.ravel()]
+    if any(text) and not all(text):
+        raise ValueError(
+            f"y mixes strings with {type(labels.ravel()[text.index(False)]).__name__}, first row "
+            f"{text.index(False)}. Use one type, for example y.astype(str)."
+        )
 
 
 def _require_finite(X: Any, names: NDArray | None) -> None:

@@ -154,8 +154,12 @@ def test_bad_input_is_named(counts):
         make_sampler(expression="counts").fit_resample(X - 3, y)
     with pytest.raises(ValueError, match=r"expression='log1p'.*'real'"):
         make_sampler(expression="log1p").fit_resample((X - X.mean(0)) / X.std(0).clip(1), y)
-    with pytest.raises(ValueError, match="more than 1 class"):
+    with pytest.raises(ValueError, match=r"more than 1 class.*: T \(100 cells\).*LatentDiffusion"):
         make_sampler().fit_resample(X, np.repeat("T", 100))
+    with pytest.raises(ValueError, match="no label for 1 of 100 cells, first row 0"):
+        make_sampler().fit_resample(X, [None, *y[1:]])
+    with pytest.raises(ValueError, match="y mixes strings with int, first row 99"):
+        make_sampler().fit_resample(X, np.array([*y[1:], 3], dtype=object))
     with pytest.raises(TypeError, match="oversample_adata"):
         make_sampler().fit_resample(ad.AnnData(X), y)
     with pytest.raises(TypeError, match="oversample_adata"):
