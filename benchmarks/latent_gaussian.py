@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from imblearn.over_sampling.base import BaseOverSampler
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import StrOptions
 
 from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
@@ -29,13 +30,13 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         As in imbalanced-learn.
     random_state : int, RandomState or None, default=None
         Source of all randomness.
-    n_latent, decoder_steps : int, default=50, 400
+    n_latent, decoder_steps : default="auto", 400
         The codec's, as in `DiffusionOversampler`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseOverSampler._parameter_constraints,
-        "n_latent": [int],
+        "n_latent": [int, StrOptions({"auto"})],
         "decoder_steps": [int],
     }
 
@@ -44,7 +45,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         *,
         sampling_strategy: Any = "auto",
         random_state: Any = None,
-        n_latent: int = 50,
+        n_latent: int | str = "auto",
         decoder_steps: int = 400,
     ):
         super().__init__(sampling_strategy=sampling_strategy)

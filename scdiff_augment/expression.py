@@ -221,7 +221,7 @@ def _from_log1p(X: NDArray) -> Expression:
 
 
 def _require_moderate(X: NDArray) -> None:
-    largest = np.abs(X).max(initial=0)
+    largest = float(np.abs(X).max(initial=0))
     if largest > LARGEST:
         cell, gene = np.unravel_index(int(np.argmax(np.abs(X))), X.shape)
         raise ValueError(

@@ -15,12 +15,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
 from . import diffusion
-from .codec import Codec, codec_for
+from .codec import Codec, codec_for, latent_size
 from .expression import Expression, integer_fraction, put_together, take_apart
 from .guidance import Condition, LatentClassifier, guide
 from .mixture import class_mixture, clusters
 from .networks import Denoiser, NoiseMLP
 from .training import bounded_threads, training_steps
+from .validation import require_matrix
 
 BLOCK = 4096
 """Cells that go through the sampler together."""
@@ -29,7 +30,7 @@ BLOCK = 4096
 PARAMETERS: dict[str, list] = {
     "random_state": ["random_state", np.random.Generator],
     "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
-    "n_latent": [Interval(numbers.Integral, 1, None, closed="left")],
+    "n_latent": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "sampler": [StrOptions(set(diffusion.SAMPLERS))],
     "n_steps": [Interval(numbers.Integral, 5, None, closed="left")],
     "n_timesteps": [Interval(numbers.Integral, 5, None, closed="left")],
@@ -56,8 +57,9 @@ class LatentDiffusion(BaseEstimator):
     ----------
     expression : {"auto", "counts", "log1p", "real"}, default="auto"
         What the matrix holds; see `scdiff_augment.expression.detect_kind`.
-    n_latent : int, default=50
-        Principal components of the latent; clamped to what the matrix allows.
+    n_latent : int or "auto", default="auto"
+        Principal components of the latent; clamped to what the matrix allows. "auto" takes one for
+        every 35 cells, 5 to 50.
     width : int, default=64
         Hidden units of the denoiser.
     n_blocks : int, default=2
@@ -111,7 +113,7 @@ class LatentDiffusion(BaseEstimator):
         self,
         *,
         expression: str = "auto",
-        n_latent: int = 50,
+        n_latent: int | str = "auto",
         width: int = 64,
         n_blocks: int = 2,
         decoder_steps: int = 400,
@@ -170,7 +172,7 @@ class LatentDiffusion(BaseEstimator):
         """
         self._validate_params()
         X = np.asarray(X)
-        _require_matrix(X)
+        require_matrix(X)
         for name, values in {"groups": groups, "sample_weight": sample_weight}.items():
             if values is not None and np.shape(values) != (len(X),):
                 raise ValueError(
@@ -285,9 +287,10 @@ class LatentDiffusion(BaseEstimator):
                 f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
             )
         self.history_["n_latent"] = n_latent
-        if n_latent < self.n_latent:
+        asked = latent_size(self.n_latent, len(parts.values))
+        if n_latent < asked:
             self.history_["notes"].append(
-                f"n_latent lowered from {self.n_latent} to {n_latent}: the matrix has "
+                f"n_latent lowered from {asked} to {n_latent}: the matrix has "
                 f"{parts.values.shape[0]} cells and {parts.values.shape[1]} features"
             )
         return codec
@@ -398,21 +401,6 @@ def generators(random_state: Any) -> tuple[np.random.Generator, torch.Generator]
         random_state = random_state.randint(2**31 - 1)
     rng = np.random.default_rng(random_state)
     return rng, torch.Generator().manual_seed(int(rng.integers(2**31)))
-
-
-def _require_matrix(X: NDArray) -> None:
-    if X.ndim != 2 or X.dtype.kind not in "buif" or len(X) < 2:
-        raise ValueError(
-            f"X must be a dense numeric matrix of at least 2 cells × genes, got shape {X.shape} of "
-            f"{X.dtype}. Use .toarray() for sparse matrices and .X for AnnData."
-        )
-    wrong = np.argwhere(~np.isfinite(X))
-    if len(wrong):
-        cell, gene = wrong[0]
-        raise ValueError(
-            f"X must be finite, but cell {cell} has {X[cell, gene]} in column {gene} ({len(wrong)} "
-            f"such entries). Fill them (0 for genes not detected) or drop those cells or genes."
-        )
 
 
 def _codes(name: str, labels: Sequence[Any] | NDArray, classes: NDArray) -> NDArray[np.int64]:

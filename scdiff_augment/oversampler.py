@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import Substitution, check_target_type
 from imblearn.utils._docstring import _random_state_docstring
@@ -21,6 +19,13 @@ from sklearn.utils.validation import validate_data
 
 from .expression import detect_kind
 from .generator import PARAMETERS, LatentDiffusion
+from .validation import (
+    cast,
+    cells_with_counts,
+    refuse_anndata,
+    require_finite,
+    require_labels,
+)
 
 Draw = Callable[[NDArray], NDArray[np.float32]]
 
@@ -49,8 +54,8 @@ class GenerativeOverSampler(BaseOverSampler):
         object
             The sampler itself.
         """
-        _refuse_anndata(X)
-        _require_labels(y)
+        refuse_anndata(X)
+        require_labels(y)
         return super().fit(X, y, **params)
 
     def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
@@ -79,8 +84,8 @@ class GenerativeOverSampler(BaseOverSampler):
         ValueError
             If X holds NaN or infinity, contradicts `expression`, or y has one class.
         """
-        _refuse_anndata(X)
-        _require_labels(y)
+        refuse_anndata(X)
+        require_labels(y)
         return super().fit_resample(X, y, **params)
 
     @abstractmethod
@@ -99,7 +104,7 @@ class GenerativeOverSampler(BaseOverSampler):
             accept_sparse=accept_sparse or ["csr", "csc"],
             ensure_all_finite=False,
         )
-        _require_finite(X_checked, getattr(self, "feature_names_in_", None))
+        require_finite(X_checked, getattr(self, "feature_names_in_", None))
         if len(np.unique(y)) == 1:
             raise ValueError(
                 f"The target 'y' needs to have more than 1 class. Got 1 class instead: {y[0]!s} "
@@ -117,13 +122,13 @@ class GenerativeOverSampler(BaseOverSampler):
         labels = np.array(wanted, dtype=y.dtype)
         dense = np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X)
         kind = getattr(self, "expression", "auto")
-        used = _cells_with_counts(dense, y, detect_kind(dense) if kind == "auto" else kind)
+        used = cells_with_counts(dense, y, detect_kind(dense) if kind == "auto" else kind)
         _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
         weight = counts[codes] ** -0.5  # rare types are seen more often, not equally often
         random_state = check_random_state(self.random_state)
         draw = self._fit_model(dense[used], y[used], weight, random_state)
         new = draw(labels)
-        new = _cast(new, X.dtype)
+        new = cast(new, X.dtype)
         if sparse.issparse(X):
             container = type(X)
             stacked = sparse.vstack([X, container(new)], format=X.format)
@@ -154,8 +159,9 @@ class DiffusionOversampler(GenerativeOverSampler):
         What X holds. "auto" finds non-negative integers and log1p of depth-normalised counts;
         anything else is modelled as real values with Gaussian noise.
 
-    n_latent : int, default=50
-        Principal components of the latent; clamped to what X allows, said in ``history_``.
+    n_latent : int or "auto", default="auto"
+        Principal components of the latent; clamped to what X allows, said in ``history_``. "auto"
+        takes one for every 35 cells, 5 to 50.
 
     guidance_scale : float, default=1.0
         Weight of the class gradient in sampling; 1 is Bayes' rule, more sharpens classes.
@@ -239,7 +245,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         expression: str = "auto",
-        n_latent: int = 50,
+        n_latent: int | str = "auto",
         guidance_scale: float = 1.0,
         sampler: str = "dpm++",
         n_steps: int = 20,
@@ -289,83 +295,3 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.generator_ = model.fit(X, groups=y, sample_weight=weight).add_condition("y", y)
         self.history_ = model.history_
         return lambda labels: model.sample({"y": labels}, guidance_scale=self.guidance_scale)
-
-
-def _refuse_anndata(X: Any) -> None:
-    if hasattr(X, "obs") and hasattr(X, "var"):
-        raise TypeError(
-            "X must be an array, data frame or sparse matrix, got AnnData. Use "
-            "scdiff_augment.oversample_adata(adata, label_key=...) for AnnData, or pass adata.X "
-            "and adata.obs[label_key]."
-        )
-
-
-def _cast(new: NDArray[np.float32], dtype: np.dtype) -> NDArray:
-    """Synthetic rows in the real cells' type; values it cannot hold are set to its limit."""
-    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
-    rounded = np.rint(new) if np.issubdtype(dtype, np.integer) else new
-    over = (rounded > limits.max) | (rounded < limits.min)
-    if over.any():
-        warnings.warn(
-            f"{over.sum()} of {over.size} synthetic values lie outside {dtype}, which ends at "
-            f"{limits.max}; they were set to the limit. Pass X in a wider type, such as int32.",
-            UserWarning,
-            stacklevel=6,
-        )
-        rounded = np.clip(rounded, limits.min, limits.max)
-    return rounded.astype(dtype)
-
-
-def _cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
-    """Which cells can be learnt from; of counts, those that have any."""
-    used = np.asarray(X.any(axis=1))
-    if used.all() or kind == "real":
-        return np.ones(len(X), dtype=bool)
-    for label in np.unique(y):
-        if not used[y == label].any():
-            raise ValueError(
-                f"class '{label}' has {np.sum(y == label)} cells, all of them without any count; "
-                f"at least 1 with counts is needed. Drop the class or use a larger set of genes."
-            )
-    warnings.warn(
-        f"{np.sum(~used)} of {len(X)} cells have no counts, first row {np.argmin(used)}. They are "
-        f"returned but not learnt from. Drop them before, or use a larger set of genes.",
-        UserWarning,
-        stacklevel=5,
-    )
-    return used
-
-
-def _require_labels(y: Any) -> None:
-    labels = np.asarray(y)
-    if y is None or labels.dtype.kind not in "Of" or labels.size == 0:
-        return
-    missing = np.asarray(pd.isna(labels)).ravel()
-    if missing.any():
-        raise ValueError(
-            f"y has no label for {missing.sum()} of {missing.size} cells, first row "
-            f"{missing.argmax()}. Drop those cells or give them a label."
-        )
-    text = [isinstance(label, str) for label in labels.ravel()]
-    if any(text) and not all(text):
-        raise ValueError(
-            f"y mixes strings with {type(labels.ravel()[text.index(False)]).__name__}, first row "
-            f"{text.index(False)}. Use one type, for example y.astype(str)."
-        )
-
-
-def _require_finite(X: Any, names: NDArray | None) -> None:
-    values = X.data if sparse.issparse(X) else X
-    if values.dtype.kind not in "fc" or np.isfinite(values.sum()) or np.isfinite(values).all():
-        return
-    wrong = ~np.isfinite(X.toarray() if sparse.issparse(X) else X)
-    cell, gene = np.argwhere(wrong)[0]
-    entry = X[[cell]][:, [gene]]
-    entry = entry.toarray() if sparse.issparse(entry) else entry
-    what = "NaN" if np.isnan(entry).any() else "infinity"
-    column = gene if names is None else f"'{names[gene]}'"
-    raise ValueError(
-        f"Input X contains {what}, first in row {cell}, column {column}; {wrong.sum()} of "
-        f"{wrong.size} entries in {int(wrong.any(axis=1).sum())} cells. Expression values must "
-        f"be finite: fill them (0 for genes not detected) or drop those cells or genes."
-    )

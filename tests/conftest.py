@@ -1,27 +1,7 @@
-"""Samplers and data that the tests share."""
+"""Data that the tests share."""
 
 import numpy as np
 import pytest
-
-from scdiff_augment import DiffusionOversampler, LatentDiffusion
-
-TINY = {
-    "n_latent": 5,
-    "width": 16,
-    "decoder_steps": 20,
-    "denoiser_steps": 20,
-    "n_steps": 5,
-}
-
-
-def make_sampler(**parameters):
-    """Build a DiffusionOversampler that trains in a fraction of a second."""
-    return DiffusionOversampler(**{**TINY, "random_state": 0, **parameters})
-
-
-def make_model(**parameters):
-    """Build a LatentDiffusion that trains in a fraction of a second."""
-    return LatentDiffusion(**{**TINY, "random_state": 0, **parameters})
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_sampler
 from scipy import sparse
+from tiny import make_sampler
 
 from scdiff_augment import oversample_adata
 

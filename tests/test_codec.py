@@ -5,7 +5,7 @@ import pytest
 import torch
 from scanpy.datasets import pbmc68k_reduced
 
-from scdiff_augment.codec import CountCodec, RealCodec
+from scdiff_augment.codec import CountCodec, RealCodec, codec_for, latent_size
 from scdiff_augment.expression import depth_normalised, put_together, take_apart
 
 
@@ -18,7 +18,7 @@ def fitted(codec, parts, seed=0):
 @pytest.fixture(scope="module")
 def packaged():
     parts = take_apart(pbmc68k_reduced().raw.X.toarray())
-    codec = fitted(CountCodec(20), parts)
+    codec = fitted(codec_for(parts, "auto", n_steps=400), parts)
     values, factor = codec.decode(codec.encode(parts), np.random.default_rng(0))
     return parts, codec, values, factor
 
@@ -31,6 +31,16 @@ def test_decoded_counts_have_the_real_mean_and_zero_fraction(packaged):
     expressed = real.mean(axis=0) > 0.5
     ratio = values.mean(axis=0)[expressed] / real.mean(axis=0)[expressed]
     np.testing.assert_allclose(ratio, 1, atol=0.15)
+
+
+def test_few_cells_get_few_latents_and_keep_their_zeros():
+    """With 50 latents for 350 cells, 3 % of the entries too many come out zero."""
+    parts = take_apart(pbmc68k_reduced().raw.X.toarray()[::2])
+    codec = fitted(codec_for(parts, "auto", n_steps=400), parts)
+    values, _ = codec.decode(codec.encode(parts), np.random.default_rng(0))
+    assert abs((values == 0).mean() - (parts.values == 0).mean()) < 0.01
+    assert [latent_size("auto", n) for n in (30, 350, 2530)] == [5, 10, 50]
+    assert latent_size(33, 30) == 33
 
 
 def test_decoded_values_lie_on_the_real_scale(packaged):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_model
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from tiny import make_model
 
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.expression import depth_normalised

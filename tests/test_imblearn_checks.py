@@ -1,9 +1,9 @@
 """The checks of imbalanced-learn and of scikit-learn, all of them."""
 
 import pytest
-from conftest import TINY
 from imblearn.utils import estimator_checks as imblearn_checks
 from sklearn.utils import estimator_checks as sklearn_checks
+from tiny import TINY
 
 from scdiff_augment import DiffusionOversampler
 

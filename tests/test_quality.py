@@ -35,12 +35,16 @@ def blood():
 
 
 def test_synthetic_cells_have_the_zeros_of_real_ones_of_their_type(blood):
-    X, y, _, _, new, y_new = blood
+    """Per gene nearly as alike as the other half of the real cells, which are the null."""
+    X, y, X_aside, y_aside, new, y_new = blood
     for label in np.unique(y_new):
         if np.sum(y == label) >= 20:
-            real, synthetic = X[y == label] == 0, new[y_new == label] == 0
+            real = X[y == label] == 0
+            synthetic, aside = new[y_new == label] == 0, X_aside[y_aside == label] == 0
             assert abs(real.mean() - synthetic.mean()) < 0.035, label
-            assert np.corrcoef(real.mean(axis=0), synthetic.mean(axis=0))[0, 1] > 0.97, label
+            null = np.corrcoef(real.mean(axis=0), aside.mean(axis=0))[0, 1]
+            found = np.corrcoef(real.mean(axis=0), synthetic.mean(axis=0))[0, 1]
+            assert found > null - 0.03, label
 
 
 def test_a_judge_that_never_saw_the_training_cells_knows_the_types(blood):

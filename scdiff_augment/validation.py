@@ -1,0 +1,112 @@
+"""What users give, checked: each error names rule, value, culprit and way out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+def refuse_anndata(X: Any) -> None:
+    """Point from AnnData to `oversample_adata`."""
+    if hasattr(X, "obs") and hasattr(X, "var"):
+        raise TypeError(
+            "X must be an array, data frame or sparse matrix, got AnnData. Use "
+            "scdiff_augment.oversample_adata(adata, label_key=...) for AnnData, or pass adata.X "
+            "and adata.obs[label_key]."
+        )
+
+
+def cast(new: NDArray[np.float32], dtype: np.dtype) -> NDArray:
+    """Synthetic rows in the real cells' type; values it cannot hold are set to its limit."""
+    if dtype.kind == "b":
+        return new > 0.5
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    rounded = np.rint(new) if np.issubdtype(dtype, np.integer) else new
+    over = (rounded > limits.max) | (rounded < limits.min)
+    if over.any():
+        warnings.warn(
+            f"{over.sum()} of {over.size} synthetic values lie outside {dtype}, which ends at "
+            f"{limits.max}; they were set to the limit. Pass X in a wider type, such as int32.",
+            UserWarning,
+            stacklevel=6,
+        )
+        rounded = np.clip(rounded, limits.min, limits.max)
+    return rounded.astype(dtype)
+
+
+def cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
+    """Which cells can be learnt from; of counts, those that have any."""
+    used = np.asarray(X.any(axis=1))
+    if used.all() or kind == "real":
+        return np.ones(len(X), dtype=bool)
+    for label in np.unique(y):
+        if not used[y == label].any():
+            raise ValueError(
+                f"class '{label}' has {np.sum(y == label)} cells, all of them without any count; "
+                f"at least 1 with counts is needed. Drop the class or use a larger set of genes."
+            )
+    warnings.warn(
+        f"{np.sum(~used)} of {len(X)} cells have no counts, first row {np.argmin(used)}. They are "
+        f"returned but not learnt from. Drop them before, or use a larger set of genes.",
+        UserWarning,
+        stacklevel=5,
+    )
+    return used
+
+
+def require_labels(y: Any) -> None:
+    """Refuse missing labels, and strings mixed with other types."""
+    labels = np.asarray(y)
+    if y is None or labels.dtype.kind not in "Of" or labels.size == 0:
+        return
+    missing = np.asarray(pd.isna(labels)).ravel()
+    if missing.any():
+        raise ValueError(
+            f"y has no label for {missing.sum()} of {missing.size} cells, first row "
+            f"{missing.argmax()}. Drop those cells or give them a label."
+        )
+    text = [isinstance(label, str) for label in labels.ravel()]
+    if any(text) and not all(text):
+        raise ValueError(
+            f"y mixes strings with {type(labels.ravel()[text.index(False)]).__name__}, first row "
+            f"{text.index(False)}. Use one type, for example y.astype(str)."
+        )
+
+
+def require_finite(X: Any, names: NDArray | None) -> None:
+    """Refuse NaN and infinity, with the place of the first."""
+    values = X.data if sparse.issparse(X) else X
+    if values.dtype.kind not in "fc" or np.isfinite(values.sum()) or np.isfinite(values).all():
+        return
+    wrong = ~np.isfinite(X.toarray() if sparse.issparse(X) else X)
+    cell, gene = np.argwhere(wrong)[0]
+    entry = X[[cell]][:, [gene]]
+    entry = entry.toarray() if sparse.issparse(entry) else entry
+    what = "NaN" if np.isnan(entry).any() else "infinity"
+    column = gene if names is None else f"'{names[gene]}'"
+    raise ValueError(
+        f"Input X contains {what}, first in row {cell}, column {column}; {wrong.sum()} of "
+        f"{wrong.size} entries in {int(wrong.any(axis=1).sum())} cells. Expression values must "
+        f"be finite: fill them (0 for genes not detected) or drop those cells or genes."
+    )
+
+
+def require_matrix(X: NDArray) -> None:
+    """Refuse what the model cannot learn from: not dense, not numeric, not finite."""
+    if X.ndim != 2 or X.dtype.kind not in "buif" or len(X) < 2:
+        raise ValueError(
+            f"X must be a dense numeric matrix of at least 2 cells × genes, got shape {X.shape} of "
+            f"{X.dtype}. Use .toarray() for sparse matrices and .X for AnnData."
+        )
+    wrong = np.argwhere(~np.isfinite(X))
+    if len(wrong):
+        cell, gene = wrong[0]
+        raise ValueError(
+            f"X must be finite, but cell {cell} has {X[cell, gene]} in column {gene} ({len(wrong)} "
+            f"such entries). Fill them (0 for genes not detected) or drop those cells or genes."
+        )
