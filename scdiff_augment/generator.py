@@ -21,7 +21,7 @@ from .guidance import Condition, LatentClassifier, guide
 from .mixture import class_mixture, clusters
 from .networks import Denoiser, NoiseMLP
 from .training import bounded_threads, training_steps
-from .validation import require_matrix
+from .validation import require_labels, require_matrix
 
 BLOCK = 4096
 """Cells that go through the sampler together."""
@@ -222,6 +222,7 @@ class LatentDiffusion(BaseEstimator):
             The model itself; codec and denoiser are unchanged.
         """
         self._require_fitted()
+        require_labels(labels)
         classes, codes = np.unique(np.asarray(labels), return_inverse=True)
         if len(codes) != len(self._z):
             raise ValueError(

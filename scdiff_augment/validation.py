@@ -67,14 +67,14 @@ def require_labels(y: Any) -> None:
     missing = np.asarray(pd.isna(labels)).ravel()
     if missing.any():
         raise ValueError(
-            f"y has no label for {missing.sum()} of {missing.size} cells, first row "
+            f"There is no label for {missing.sum()} of {missing.size} cells, first row "
             f"{missing.argmax()}. Drop those cells or give them a label."
         )
     text = [isinstance(label, str) for label in labels.ravel()]
     if any(text) and not all(text):
         raise ValueError(
-            f"y mixes strings with {type(labels.ravel()[text.index(False)]).__name__}, first row "
-            f"{text.index(False)}. Use one type, for example y.astype(str)."
+            f"Labels mix strings with {type(labels.ravel()[text.index(False)]).__name__}, first "
+            f"row {text.index(False)}. Use one type, for example labels.astype(str)."
         )
 
 

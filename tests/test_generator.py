@@ -84,6 +84,8 @@ def test_names_in_errors(counts):
         model.sample({"type": "B"}, n=3)
     with pytest.raises(ValueError, match=r"lists 2 classes for n=3 cells"):
         model.sample({"type": ["rare", "common"]}, n=3)
+    with pytest.raises(ValueError, match="no label for 1 of 100 cells"):
+        model.add_condition("type", [None, *labels[1:]])
     with pytest.raises(ValueError, match=r"one label per fitted cell \(100\), got 99"):
         model.add_condition("type", labels[:99])
 
