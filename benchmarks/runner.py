@@ -165,10 +165,12 @@ def run(
     try:
         with bar:
             for result in _compute(todo, min(jobs, len(todo))):
+                if result["unit"] not in keys:
+                    raise CodeChangedError
                 write_text(_path(folder, result["unit"]), json.dumps(result, indent=1))
                 results[result["unit"]] = result
                 bar.update()
-    except (KeyboardInterrupt, TerminatedWorkerError, OSError) as stop:
+    except (KeyboardInterrupt, TerminatedWorkerError, CodeChangedError, OSError) as stop:
         if jobs > 1:
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
         kept = sum(_read(folder, key) is not None for key in keys)
@@ -192,7 +194,13 @@ def _compute(units: list[Unit], jobs: int) -> Iterator[Record]:
         yield from parallel(delayed(run_in_worker)(unit) for unit in units)
 
 
+class CodeChangedError(RuntimeError):
+    """A worker that started late read other code than the study began with."""
+
+
 def _reason(stop: BaseException) -> str:
+    if isinstance(stop, CodeChangedError):
+        return "The code was edited while the study ran; the results of the new code are dropped."
     if isinstance(stop, TerminatedWorkerError):
         return "A worker process died, most often for want of memory: try fewer --jobs."
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""

@@ -264,3 +264,20 @@ def test_stored_units_are_plain_json(study, tmp_path):
         result = json.loads(file.read_text())
         assert file.stem == result["unit"]
         assert np.isfinite(result["rows"][0]["macro_f1"])
+
+
+def test_code_edited_during_a_study_stops_it(study, monkeypatch):
+    """Results of other code must not stand among the study's rows."""
+    seen = []
+
+    def edited(unit):
+        seen.append(unit)
+        result = units.run_unit(unit)
+        return result if len(seen) < 3 else {**result, "unit": "another"}
+
+    monkeypatch.setattr(runner, "run_unit", edited)
+    with pytest.raises(Interrupted, match="code was edited"):
+        study()
+    monkeypatch.setattr(runner, "run_unit", units.run_unit)
+    again = study()
+    assert (again.reused, again.computed) == (2, 7)
