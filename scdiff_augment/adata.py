@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
@@ -13,9 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from .oversampler import DiffusionOversampler
-
-MARK = "is_synthetic"
-"""Column of obs that tells synthetic cells from real ones."""
+from .synthetic import KEY, MARK, names
 
 
 def oversample_adata(
@@ -83,7 +80,7 @@ def oversample_adata(
     obs = _obs(adata.obs, label_key, new_labels)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
-    result.uns["scdiff_augment"] = {
+    result.uns[KEY] = {
         "label_key": label_key,
         "layer": layer or "X",
         "parameters": {k: str(v) for k, v in sampler.get_params().items()},
@@ -137,23 +134,11 @@ def _obs(obs: pd.DataFrame, label_key: str, new_labels: pd.Series) -> pd.DataFra
             real[column] = obs[column].astype("boolean")
         elif obs[column].dtype.kind in "iu":
             real[column] = obs[column].astype("Int64")
-    names = _names(new_labels, set(obs.index))
-    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(names))
-    both = real.reindex([*obs.index, *names]) if obs.index.is_unique else pd.concat([real, new])
+    taken = names(new_labels.tolist(), set(obs.index))
+    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(taken))
+    both = real.reindex([*obs.index, *taken]) if obs.index.is_unique else pd.concat([real, new])
     label = np.concatenate([obs[label_key].to_numpy(), new_labels.to_numpy()])
     both[label_key] = pd.Series(label, index=both.index).astype(obs[label_key].dtype)
     marked = obs[MARK].to_numpy(dtype=bool) if MARK in obs else np.zeros(len(obs), dtype=bool)
     both[MARK] = np.concatenate([marked, np.ones(len(new), dtype=bool)])
     return both
-
-
-def _names(labels: pd.Series, taken: set[str]) -> list[str]:
-    """synth-<label>-<i>, counting on from names that are there already."""
-    count: Counter[str] = Counter()
-    names = []
-    for label in labels.astype(str):
-        while f"synth-{label}-{count[label]}" in taken:
-            count[label] += 1
-        names.append(f"synth-{label}-{count[label]}")
-        count[label] += 1
-    return names

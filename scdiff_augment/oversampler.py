@@ -18,7 +18,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
 from .expression import detect_kind
-from .generator import PARAMETERS, LatentDiffusion
+from .generator import LatentDiffusion
+from .parameters import PARAMETERS
 from .validation import (
     cast,
     cells_with_counts,
