@@ -156,14 +156,14 @@ class Backbone(BaseEstimator):
         values, factor = self.codec_.decode(np.asarray(z, dtype=np.float32), self._rng)
         return put_together(values, self._kind, total=self._total, factor=factor)
 
-    def invert(self, X: ArrayLike, *, n_steps: int = 50) -> NDArray[np.float32]:
+    def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
         """Noise from which deterministic DDIM leads back to the cells, without any condition.
 
         Parameters
         ----------
         X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
             Real cells, on the scale that `fit` saw.
-        n_steps : int, default=50
+        n_steps : int, default=100
             Noise levels on the way.
 
         Returns
@@ -181,14 +181,14 @@ class Backbone(BaseEstimator):
             noisy = diffusion.invert_ddim(self.denoiser_, z, sigmas)
             return ((noisy - self._centre(sigmas[0], len(z))) / sigmas[0]).numpy()
 
-    def from_noise(self, noise: ArrayLike, *, n_steps: int = 50) -> NDArray[np.float32]:
+    def from_noise(self, noise: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
         """Latents that deterministic DDIM makes of given noise: the way back from `invert`.
 
         Parameters
         ----------
         noise : array-like of shape (n_cells, n_latent)
             Noise of unit variance.
-        n_steps : int, default=50
+        n_steps : int, default=100
             Noise levels on the way; the same as in `invert` for a round trip.
 
         Returns
