@@ -14,7 +14,7 @@ from scdiff_augment.backbone import generators
 from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
 from scdiff_augment.mixture import class_mixture
-from scdiff_augment.oversampler import Draw, GenerativeOverSampler
+from scdiff_augment.oversampling import Draw, GenerativeOverSampler
 from scdiff_augment.training import bounded_threads
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from . import diffusion, learning
+from . import diffusion, learning, storage
 from .codec import codec_for, latent_size
 from .encoders import PCAEncoder
 from .expression import Expression, integer_fraction, put_together, take_apart
@@ -21,7 +22,7 @@ from .guidance import LatentClassifier
 from .mixture import clusters
 from .parameters import PARAMETERS, clone_but_keep
 from .training import bounded_threads
-from .validation import dense_matrix, require_codes, require_weights, same_genes
+from .validation import dense_matrix, require_codes, require_genes, require_weights, same_genes
 
 
 class Backbone(BaseEstimator):
@@ -68,6 +69,7 @@ class Backbone(BaseEstimator):
         *,
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        genes: ArrayLike | None = None,
     ) -> Self:
         """Learn the codec and the denoiser from real cells.
 
@@ -82,6 +84,8 @@ class Backbone(BaseEstimator):
             default.
         sample_weight : array-like of shape (n_cells,), optional
             How often a cell is drawn in training, relative to others; raise it for rare types.
+        genes : array-like of str, shape (n_genes,), optional
+            Names of the genes; by default the columns of X, where it is a data frame.
 
         Returns
         -------
@@ -95,7 +99,8 @@ class Backbone(BaseEstimator):
             `groups` or `sample_weight`.
         """
         self._validate_params()
-        X, genes = dense_matrix(X)
+        X, columns = dense_matrix(X)
+        names = require_genes(columns if genes is None else genes, X.shape[1])
         if len(X) < 2:
             raise ValueError(f"a model is learnt from at least 2 cells, got {len(X)}.")
         weight = require_weights(sample_weight, len(X))
@@ -104,8 +109,8 @@ class Backbone(BaseEstimator):
             codes = require_codes("groups", groups, len(X))
         self._reset_randomness()
         parts = take_apart(X, self.expression)
-        self.n_features_in_, self.genes_ = parts.values.shape[1], genes
-        self.training_hashes_ = cell_hashes(parts, genes)
+        self.n_features_in_, self.genes_ = parts.values.shape[1], names
+        self.training_hashes_ = cell_hashes(parts, names)
         self.conditions_: dict[str, NDArray] = {}  # an earlier fit's are void
         self.classifiers_: dict[str, LatentClassifier] = {}
         self.history_: dict[str, Any] = {"notes": [], "expression": parts.kind}
@@ -202,6 +207,52 @@ class Backbone(BaseEstimator):
         with bounded_threads(self.n_jobs), torch.no_grad():
             start = self._centre(sigmas[0], len(unit)) + sigmas[0] * unit
             return diffusion.sample_ddim(self.denoiser_, start, sigmas).numpy()
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder of safetensors and JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder; created. It holds no cells, only hashes of those of `fit`.
+        overwrite : bool, default=False
+            Whether a model that is there may be replaced. It stays intact until the new one is
+            complete.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `path` that may not be replaced.
+        TypeError
+            If the encoder is an object that cannot be kept without pickle.
+        """
+        self._require_fitted()
+        storage.write(self, Path(path), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path, *, random_state: Any = None) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        random_state : int, numpy.random.Generator or None, default=None
+            Source of randomness from here on.
+
+        Returns
+        -------
+        object
+            Ready to sample; `add_condition` needs cells.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or a file of it is missing.
+        ValueError
+            If the folder is no such model, was cut off, altered, or written by a newer version.
+        """
+        return storage.read(cls, Path(path), random_state)
 
     def sigmas(self) -> torch.Tensor:
         """Noise levels that the sampler visits, falling, the last is 0."""

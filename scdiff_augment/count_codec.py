@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
+from .genes import take_genes
 from .networks import CountDecoder, State
 from .training import training_steps
 
@@ -55,6 +56,7 @@ class CountCodec:
         learning_rate: float = 5e-3,
     ):
         self.encoder_ = encoder
+        self.columns_: NDArray | None = None
         self.width = width
         self.n_steps = n_steps
         self.batch_size = batch_size
@@ -87,7 +89,7 @@ class CountCodec:
         tuple of str and float
             "encoder" or "decoder", and the loss of a step.
         """
-        features = depth_normalised(parts.values)
+        features = self._features(parts)
         if isinstance(self.encoder_, PCAEncoder):
             self.encoder_.fit(features, generator)
         elif isinstance(self.encoder_, AutoEncoder):
@@ -126,8 +128,34 @@ class CountCodec:
 
     def encode(self, parts: Expression) -> NDArray[np.float32]:
         """Latents of real cells, (cells, n_latent + sizes)."""
-        coordinates = self.encoder_.transform(depth_normalised(parts.values))
+        coordinates = self.encoder_.transform(self._features(parts))
         return self._latents(coordinates, self._log_sizes(parts))
+
+    def for_genes(
+        self, columns: NDArray[np.intp], parts: Expression, generator: torch.Generator
+    ) -> CountCodec:
+        """Keep the latent for a matrix of other genes: only a decoder is trained.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_genes of the encoder,)
+            Column of each gene that the encoder reads, -1 where it is absent.
+        parts : Expression
+            Real cells with the other genes.
+        generator : torch.Generator
+            Source of all randomness.
+        """
+        codec = CountCodec(self.encoder_, self.width, self.n_steps)
+        codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
+        seen = np.log(np.maximum(codec._seen(parts).sum(axis=1, dtype=np.float64), 1.0))
+        sizes = codec._log_sizes(parts)
+        codec.size_mean_ = self.size_mean_.copy()
+        codec.size_mean_[0] += np.median(sizes[:, 0] - seen)
+        codec.size_std_ = self.size_std_
+        codec.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
+        for _ in codec.train_decoder(codec.encode(parts), parts.values, generator):
+            pass
+        return codec
 
     def rates(self, z: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return expected counts (cells, genes), and the cells' sizes (cells, 1 or 2)."""
@@ -165,9 +193,10 @@ class CountCodec:
             k: torch.from_numpy(np.atleast_1d(np.asarray(getattr(self, k))))
             for k in ("centre_", "scale_", "size_mean_", "size_std_", "size_range_")
         }
-        hidden = [self.width]
+        if self.columns_ is not None:
+            numbers["columns_"] = torch.from_numpy(self.columns_)
         return (
-            {"encoder": name, "encoder_meta": meta, "hidden": hidden},
+            {"encoder": name, "encoder_meta": meta, "width": self.width},
             {
                 **{f"encoder.{k}": v for k, v in tensors.items()},
                 **{f"decoder.{k}": v for k, v in self.decoder_.state_dict().items()},
@@ -181,16 +210,24 @@ class CountCodec:
         encoder = ENCODERS[meta["encoder"]].from_state(
             meta["encoder_meta"], within(tensors, "encoder.")
         )
-        codec = cls(encoder, width=meta["hidden"][0])
+        codec = cls(encoder, width=meta["width"])
         for name in ("centre_", "size_mean_", "size_std_", "size_range_"):
             setattr(codec, name, tensors[name].numpy())
         codec.scale_ = float(tensors["scale_"])
+        codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
         decoder = within(tensors, "decoder.")
         n_latent = len(codec.centre_) + len(codec.size_mean_)
-        codec.decoder_ = CountDecoder(n_latent, decoder["genes.bias"].clone(), meta["hidden"])
+        codec.decoder_ = CountDecoder(n_latent, decoder["genes.bias"].clone(), (codec.width,))
         codec.decoder_.load_state_dict(decoder)
         codec.decoder_.eval()
         return codec
+
+    def _seen(self, parts: Expression) -> NDArray[np.float32]:
+        """Return counts of the genes that the encoder reads."""
+        return parts.values if self.columns_ is None else take_genes(parts.values, self.columns_)
+
+    def _features(self, parts: Expression) -> NDArray[np.float32]:
+        return depth_normalised(self._seen(parts))
 
     def _latents(
         self, coordinates: NDArray[np.float32], log_sizes: NDArray[np.float64]

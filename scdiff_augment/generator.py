@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +10,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import diffusion, learning, storage
+from . import diffusion, learning
 from .backbone import Backbone
 from .expression import put_together
 from .guidance import Condition, guide
 from .synthetic import new_adata, provenance_of
-from .targets import class_codes, conditions_of, require_interval, resolve, scales_of
+from .targets import (
+    class_codes,
+    conditions_of,
+    require_interval,
+    require_strength,
+    resolve,
+    scales_of,
+)
 from .training import bounded_threads
 from .validation import require_codes, require_weights
 
@@ -310,52 +316,6 @@ class LatentDiffusion(Backbone):
             provenance=provenance_of(self, asked),
         )
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder of safetensors and JSON.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder; created. It holds no cells, only hashes of those of `fit`.
-        overwrite : bool, default=False
-            Whether a model that is there may be replaced. It stays intact until the new one is
-            complete.
-
-        Raises
-        ------
-        FileExistsError
-            If there is something at `path` that may not be replaced.
-        TypeError
-            If the encoder is an object that cannot be kept without pickle.
-        """
-        self._require_fitted()
-        storage.write(self, Path(path), overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path, *, random_state: Any = None) -> LatentDiffusion:
-        """Read a model that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder.
-        random_state : int, numpy.random.Generator or None, default=None
-            Source of randomness from here on.
-
-        Returns
-        -------
-        LatentDiffusion
-            Ready to sample; `add_condition` needs cells.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such folder, or a file of it is missing.
-        ValueError
-            If the folder is no such model, was cut off, altered, or written by a newer version.
-        """
-        return storage.read(cls, Path(path), random_state)
-
     def _draw(
         self,
         conditions: Mapping[str, Any],
@@ -367,14 +327,7 @@ class LatentDiffusion(Backbone):
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
         self._require_fitted()
-        if not 0 < strength <= 1:
-            raise ValueError(f"strength must lie in (0, 1], got {strength}.")
-        if (start is None) != (strength == 1):
-            raise ValueError(
-                f"start and strength go together: strength={strength} with "
-                f"{'no ' if start is None else ''}start. strength < 1 begins at the real cells in "
-                f"start, strength=1 at pure noise."
-            )
+        require_strength(strength, start)
         z = None if start is None else self.encode(start)
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
         scales = scales_of(guidance_scale, list(wanted))

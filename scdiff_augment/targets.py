@@ -107,3 +107,15 @@ def require_interval(interval: tuple[float, float] | None) -> tuple[float, float
             f"guidance_interval must be (low, high) with 0 <= low < high, got ({low:g}, {high:g})."
         )
     return low, high
+
+
+def require_strength(strength: float, start: Any) -> None:
+    """Refuse a strength out of range, and one without cells to start from."""
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength must lie in (0, 1], got {strength}.")
+    if (start is None) != (strength == 1):
+        raise ValueError(
+            f"start and strength go together: strength={strength} with "
+            f"{'no ' if start is None else ''}start. strength < 1 begins at the real cells in "
+            f"start, strength=1 at pure noise."
+        )

@@ -107,6 +107,30 @@ def require_weights(sample_weight: Any, n_cells: int) -> NDArray[np.float64]:
     return weight / weight.sum()
 
 
+def require_genes(genes: Any, n_genes: int) -> NDArray[np.str_] | None:
+    """Names of genes, one for each column, each once."""
+    if genes is None:
+        return None
+    names = np.asarray(genes).astype(str)
+    if names.shape != (n_genes,):
+        raise ValueError(
+            f"`genes` needs one name for each of the {n_genes} columns, got shape {names.shape}."
+        )
+    values, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"gene names must be unique, but '{values[counts > 1][0]}' stands {counts.max()} "
+            f"times. Sum those columns, or use adata.var_names_make_unique()."
+        )
+    return names
+
+
+def require_annotation(name: str, values: Any, n_cells: int) -> NDArray:
+    """Labels of cells given by keyword, one for each cell."""
+    require_codes(f"`{name}`", values, n_cells)
+    return np.asarray(values)
+
+
 def require_finite(X: Any, names: NDArray | None) -> None:
     """Refuse NaN and infinity, with the place of the first."""
     values = X.data if sparse.issparse(X) else X
