@@ -8,6 +8,13 @@ from .adata import oversample_adata
 from .encoders import AutoEncoder
 from .generator import LatentDiffusion
 from .oversampler import DiffusionOversampler
+from .scimilarity import SCimilarityEncoder
 
 __version__ = version("scdiff-augment")
-__all__ = ["AutoEncoder", "DiffusionOversampler", "LatentDiffusion", "oversample_adata"]
+__all__ = [
+    "AutoEncoder",
+    "DiffusionOversampler",
+    "LatentDiffusion",
+    "SCimilarityEncoder",
+    "oversample_adata",
+]

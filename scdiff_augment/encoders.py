@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .expression import depth_normalised
 from .networks import CountDecoder, CountEncoder, Linear, State
+from .scimilarity import SCimilarityEncoder
 from .training import training_steps
 
 PUBLISHED = {"n_latent": 128, "hidden": (1024, 1024, 1024)}
@@ -298,6 +299,7 @@ def _thinned_batches(
 ENCODERS: dict[str, Any] = {
     "PCAEncoder": PCAEncoder,
     "AutoEncoder": AutoEncoder,
+    "SCimilarityEncoder": SCimilarityEncoder,
 }
 """Encoders that storage knows, by the name that it writes."""
 
