@@ -204,7 +204,9 @@ class AutoEncoder(BaseEstimator):
     def transform(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Latents of log1p CP10k values, (cells, n_latent)."""
         with torch.no_grad():
-            return self.network_(torch.from_numpy(np.ascontiguousarray(features))).numpy()
+            return self.network_(
+                torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+            ).numpy()
 
     def to_state(self) -> State:
         """Return what storage keeps."""

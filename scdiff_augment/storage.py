@@ -24,6 +24,7 @@ from .count_codec import within
 from .fingerprint import digest
 from .guidance import LatentClassifier
 from .networks import Denoiser
+from .synthetic import versions
 
 FORMAT = 1
 """Raised whenever an older version could not read what this one writes."""
@@ -50,7 +51,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
         parameters["encoder"] = None
     description = {
         "format": FORMAT,
-        "versions": {p: version(p) for p in ("scdiff-augment", "torch", "numpy")},
+        "versions": versions(),
         "parameters": parameters,
         "n_features_in": model.n_features_in_,
         "genes": None if model.genes_ is None else model.genes_.tolist(),
@@ -64,7 +65,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
         "training_hash": digest(model.training_hashes_),
     }
     path.mkdir(parents=True, exist_ok=True)
-    before = {file for file in path.glob("tensors-*") if file.is_file()}
+    before = {*path.glob("tensors-*"), *path.glob(".partial-*")}
     partial = path / f".partial-{os.getpid()}"
     save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial)
     description["sha256"] = _file_hash(partial)

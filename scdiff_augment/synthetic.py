@@ -80,9 +80,14 @@ def provenance_of(model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "parameters": {k: str(v) for k, v in model.get_params(deep=False).items()},
         "options": {k: str(v) for k, v in options.items()},
-        "versions": {p: version(p) for p in ("scdiff-augment", "torch", "numpy")},
+        "versions": versions(),
         "training_hash": digest(model.training_hashes_),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions that cells and models depend on."""
+    return {package: version(package) for package in ("scdiff-augment", "torch", "numpy")}
 
 
 def names(labels: Sequence[Any], taken: set[str]) -> list[str]:
