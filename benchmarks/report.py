@@ -14,8 +14,9 @@ from benchmarks import figures, statistics
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset
-from benchmarks.runner import Results, write_text, write_with
+from benchmarks.runner import Results
 from benchmarks.scores import SCORES
+from benchmarks.store import write_text, write_with
 from benchmarks.strategies import STRATEGIES
 from benchmarks.versions import versions
 from benchmarks.words import DASH, label, outcome, signed, spread
@@ -134,32 +135,47 @@ def render(config: Config, datasets: list[Dataset], results: Results) -> str:
         {CLASSIFIERS[c].title for c in config.classifiers if not CLASSIFIERS[c].weights}
     )
     weighting = any(s.name.startswith("class_weight") for s in config.strategies)
-    environment = Environment(
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            config=config,
+            split=_split_words(config),
+            score=SCORES[config.main_score],
+            scores=[SCORES[s] for s in config.scores],
+            titles={name: entry.title for name, entry in CLASSIFIERS.items()},
+            trivial=trivial,
+            blocks=[
+                _block(config, dataset, n, part, results.classes, by_name[dataset], trivial)
+                for dataset, n, part in statistics.blocks(rows)
+            ],
+            failures=failed.groupby(["strategy", "classifier", "error"], sort=False).size().items(),
+            remarks=_remarks(remarks),
+            unweighted=unweighted if weighting else [],
+            versions=versions(),
+            total=len(rows),
+            n_failed=len(failed),
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return what renders the templates of this folder.
+
+    Returns
+    -------
+    Environment
+        With the filters that pages share.
+    """
+    found = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"label": label, "signed": signed, "outcome": outcome}
-    return environment.get_template("report.html.j2").render(
-        config=config,
-        split=_split_words(config),
-        score=SCORES[config.main_score],
-        scores=[SCORES[s] for s in config.scores],
-        titles={name: entry.title for name, entry in CLASSIFIERS.items()},
-        trivial=trivial,
-        blocks=[
-            _block(config, dataset, n, part, results.classes, by_name[dataset], trivial)
-            for dataset, n, part in statistics.blocks(rows)
-        ],
-        failures=failed.groupby(["strategy", "classifier", "error"], sort=False).size().items(),
-        remarks=_remarks(remarks),
-        unweighted=unweighted if weighting else [],
-        versions=versions(),
-        total=len(rows),
-        n_failed=len(failed),
-    )
+    found.filters |= {"label": label, "signed": signed, "outcome": outcome}
+    return found
 
 
 def _block(

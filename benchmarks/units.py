@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +97,7 @@ def run_unit(unit: Unit) -> Record:
     dict
         ``rows``, one per classifier, and ``classes``, one per classifier and type.
     """
-    with _one_thread():
+    with one_thread():
         return _run(unit)
 
 
@@ -116,7 +116,7 @@ def _run(unit: Unit) -> Record:
                 if strategy.sampler is not None:
                     X, y = strategy.sampler.fit_resample(X, y)
         base |= {
-            "warnings": _texts(caught),
+            "warnings": texts(caught),
             "seconds_resample": cost.seconds,
             "cpu_seconds_resample": cost.cpu_seconds,
             "peak_memory_mb": cost.peak_mb,
@@ -125,7 +125,7 @@ def _run(unit: Unit) -> Record:
             "note": getattr(strategy.sampler, "note_", ""),
         }
     except Exception as raised:  # whatever a strategy raises becomes its rows' message
-        error = _message(raised)
+        error = message(raised)
     rows: list[Record] = []
     classes: list[Record] = []
     for name in study.classifiers:
@@ -139,7 +139,7 @@ def _run(unit: Unit) -> Record:
                 shared |= {"strategy": spec.label, "classifier": name}
                 classes += [{**shared, **record} for record in per_class]
             except Exception as raised:  # as above, for a classifier
-                row["error"] = _message(raised)
+                row["error"] = message(raised)
         rows.append(row)
     return {"unit": unit.key, "rows": rows, "classes": classes}
 
@@ -212,23 +212,46 @@ def _classify(
         "thresholds_tuned": strategy.thresholds,
         "seconds_fit": fitted - start,
         "seconds_predict": predicted - fitted,
-        "warnings": _texts(caught),
+        "warnings": texts(caught),
         **scores,
     }
     return row, per_class
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """Return an error as one line of a row.
+
+    Parameters
+    ----------
+    error : Exception
+        What was raised.
+
+    Returns
+    -------
+    str
+        Its kind and its text.
+    """
     return f"{type(error).__name__}: {error}"
 
 
-def _texts(caught: list[warnings.WarningMessage]) -> str:
-    """Return the warnings that were raised, each once; they stand in the row."""
+def texts(caught: list[warnings.WarningMessage]) -> str:
+    """Return the warnings that were raised, each once; they stand in the row.
+
+    Parameters
+    ----------
+    caught : list of WarningMessage
+        What `warnings.catch_warnings` recorded.
+
+    Returns
+    -------
+    str
+        Sorted, with ``"; "`` between them.
+    """
     return "; ".join(sorted({f"{w.category.__name__}: {w.message}" for w in caught}))
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Bound every thread pool to one thread, and put it back afterwards."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else None
@@ -242,18 +265,20 @@ def _one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def run_in_worker(unit: Unit) -> Record:
+def run_in_worker(work: Callable[[Any], Record], unit: Any) -> Record:
     """Run a unit in a worker process, which leaves Ctrl-C to its parent.
 
     Parameters
     ----------
-    unit : Unit
+    work : callable
+        Runs a unit, as `run_unit` does.
+    unit : object
         What to run.
 
     Returns
     -------
     dict
-        As `run_unit`.
+        What the work gave.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return run_unit(unit)
+    return work(unit)
