@@ -99,9 +99,7 @@ class CountCodec:
         self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
         self.scale_ = common_std(coordinates)
         sizes = self._log_sizes(parts)
-        self.size_mean_ = sizes.mean(axis=0)
-        self.size_std_ = np.maximum(sizes.std(axis=0), 1e-3)
-        self.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
+        self._standardise_sizes(sizes)
         for loss in self.train_decoder(self._latents(coordinates, sizes), parts.values, generator):
             yield "decoder", loss
 
@@ -136,6 +134,8 @@ class CountCodec:
     ) -> CountCodec:
         """Keep the latent for a matrix of other genes: only a decoder is trained.
 
+        Library sizes are standardised anew, since they are those of other genes.
+
         Parameters
         ----------
         columns : ndarray of shape (n_genes of the encoder,)
@@ -147,12 +147,7 @@ class CountCodec:
         """
         codec = CountCodec(self.encoder_, self.width, self.n_steps)
         codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
-        seen = np.log(np.maximum(codec._seen(parts).sum(axis=1, dtype=np.float64), 1.0))
-        sizes = codec._log_sizes(parts)
-        codec.size_mean_ = self.size_mean_.copy()
-        codec.size_mean_[0] += np.median(sizes[:, 0] - seen)
-        codec.size_std_ = self.size_std_
-        codec.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
+        codec._standardise_sizes(codec._log_sizes(parts))
         for _ in codec.train_decoder(codec.encode(parts), parts.values, generator):
             pass
         return codec
@@ -235,6 +230,11 @@ class CountCodec:
         coordinates = (coordinates - self.centre_) / self.scale_
         sizes = (log_sizes - self.size_mean_) / self.size_std_
         return np.hstack([coordinates, sizes]).astype(np.float32)
+
+    def _standardise_sizes(self, sizes: NDArray[np.float64]) -> None:
+        self.size_mean_ = sizes.mean(axis=0)
+        self.size_std_ = np.maximum(sizes.std(axis=0), 1e-3)
+        self.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
 
     def _log_sizes(self, parts: Expression) -> NDArray[np.float64]:
         library = np.maximum(parts.values.sum(axis=1, dtype=np.float64), 1.0)
