@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.messages import choose
+from benchmarks.objects import with_objects
 from scdiff_augment import LatentDiffusion
 
 NOT_FOR_CONFIGS = ("random_state", "n_jobs", "verbose")
@@ -26,7 +27,7 @@ def make_model(params: Mapping[str, Any], seed: int) -> LatentDiffusion:
     LatentDiffusion
         For one thread.
     """
-    return LatentDiffusion(**params, random_state=seed)
+    return LatentDiffusion(**with_objects(params), random_state=seed)
 
 
 def check_model(params: Mapping[str, Any]) -> None:
