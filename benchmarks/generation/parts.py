@@ -106,9 +106,11 @@ class Table:
     titles : mapping of str to str
         Heads of columns, where the name will not do.
     digits : mapping of str to int
-        Digits after the point, 3 by default; what would be 0 then is written as a power of ten.
+        Digits after the point, 3 by default.
     caption : str
         What stands under it.
+    powers : sequence of str
+        Columns in which a value too small for its digits is written as a power of ten.
     """
 
     title: str
@@ -117,6 +119,7 @@ class Table:
     titles: Mapping[str, str] = field(default_factory=dict)
     digits: Mapping[str, int] = field(default_factory=dict)
     caption: str = ""
+    powers: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -144,7 +147,7 @@ class Table:
         if pd.api.types.is_integer_dtype(self.frame[column]):
             return f"{int(value):,}"
         digits = self.digits.get(column, 3)
-        if 0 < abs(value) < 0.5 * 10**-digits:
+        if column in self.powers and 0 < abs(value) < 0.5 * 10**-digits:
             return f"{value:.0e}".replace("-", "−")
         return spread(value, row.get(f"{column}_sd", float("nan")), digits)
 

@@ -54,7 +54,7 @@ def load(name: str) -> Study:
     """
     maths = import_module(f"benchmarks.generation.studies.{name}")
     view = import_module(f"benchmarks.generation.views.{name}")
-    modules = ("generation.units", "generation.models", *getattr(maths, "CODE", ()))
+    modules = ("generation.units", "generation.models", "objects", *getattr(maths, "CODE", ()))
     files = [HERE.parent / (m.replace(".", "/") + ".py") for m in modules]
     return Study(
         parameters=maths.Parameters,

@@ -137,7 +137,7 @@ def test_a_study_end_to_end(config, tmp_path):
     assert "2 names at once, scale 1: all right in" in html
     assert "several, scale 2" in html
     table = (tmp_path / "table.md").read_text()
-    assert "| toys | logistic regression | real, held out |" in table
+    assert "| logistic regression | real, held out |" in table
 
 
 def rows_of(real, several, one, unguided=(0.1, 0.1, 0.1, 0.1)):
@@ -177,7 +177,8 @@ def test_the_verdict_follows_from_the_rows(several, outcome, said):
     assert said in judge.text
     assert f"{np.mean(several):.3f} of generated and 0.805 of held-out" in judge.text
     assert "cell type 0.900 against 0.900, within" in judge.text
-    assert "spread 0.80" in scales.text
+    word = said.split()[0]
+    assert f"scale 1: {np.mean(several):.3f} ({word} for random forest), spread 0.80" in scales.text
     assert "as a control: 0.100" in scales.text
     assert "+0.000 [+0.000, +0.000], no clear difference" in adding.text
 

@@ -43,8 +43,12 @@ def tables(rows: pd.DataFrame) -> list[Table]:
     """Agreement of generated and real cells, and their differences."""
     columns = _agreements(rows)
     shown = rows.assign(cells=_arms(rows), judge=_judges(rows))
-    keys = ["dataset", "judge", "cells"]
-    differences = pd.DataFrame(_differences(rows))
+    keys = ["judge", "cells"]
+    if rows["dataset"].nunique() > 1:
+        keys.insert(0, "dataset")
+    differences = pd.DataFrame(_differences(rows))[
+        [*keys, "annotation", "difference", "low", "high", "against_real"]
+    ]
     titles = {c: label(c.removeprefix("agrees_")) for c in columns} | {"runs": "splits"}
     return [
         Table(
@@ -102,7 +106,8 @@ def _scales(rows: pd.DataFrame, where: str) -> Finding:
     several = rows[rows["arm"] == "several"].groupby("guidance_scale")[[JOINTLY, "spread"]].mean()
     real = rows.loc[rows["arm"] == "real", JOINTLY].mean()
     said = [
-        f"scale {scale:g}: {row[JOINTLY]:.3f}, spread {row['spread']:.2f}"
+        f"scale {scale:g}: {row[JOINTLY]:.3f} ({_by_judge(rows, scale)}), spread "
+        f"{row['spread']:.2f}"
         for scale, row in several.iterrows()
     ]
     control = rows.loc[rows["arm"] == "unguided", JOINTLY].mean()
@@ -111,6 +116,16 @@ def _scales(rows: pd.DataFrame, where: str) -> Finding:
         f"Joint agreement, mean over judges: {'; '.join(said)}. Real cells: {real:.3f}, spread 1. "
         f"Without any condition, as a control: {control:.3f}.",
     )
+
+
+def _by_judge(rows: pd.DataFrame, scale: Any) -> str:
+    """Say how joint agreement at a scale stands to the real rate, judge by judge."""
+    words = []
+    for judge, mine in rows.groupby("judge", sort=False):
+        arm = mine[(mine["arm"] == "several") & (mine["guidance_scale"] == scale)]
+        found = _against(_interval(arm, mine[mine["arm"] == "real"]))
+        words.append(f"{found} for {CLASSIFIERS[str(judge)].title}")
+    return ", ".join(words)
 
 
 def _composition(rows: pd.DataFrame, where: str) -> Finding:
@@ -223,7 +238,7 @@ def _differences(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     rows = rows.assign(cells=_arms(rows), title=_judges(rows))
     for (dataset, judge), part in rows.groupby(["dataset", "title"], sort=False):
         real = part[part["arm"] == "real"]
-        for cells, arm in part[part["arm"] != "real"].groupby("cells", sort=False):
+        for cells, arm in part[part["arm"].isin(["several", "one"])].groupby("cells", sort=False):
             for column in _agreements(rows):
                 found = _interval(arm, real, column)
                 yield {

@@ -52,12 +52,13 @@ def tables(rows: pd.DataFrame) -> list[Table]:
         ["mmd", "forest_auc", "evaluations", "seconds_ratio", "cpu_seconds"],
     ).drop(columns=["evaluations_sd", "cpu_seconds_sd"])
     found["steps"] = [DASH if pd.isna(s) else f"{s:,.0f}" for s in found["steps"]]
+    found["evaluations"] = found["evaluations"].astype("Int64")
     titles = TITLES | {
         "seconds_ratio": "time, dpm++ 20 = 1",
         "cpu_seconds": "seconds per 1,000 cells",
         "runs": "draws",
     }
-    digits = {"mmd": 4, "evaluations": 0, "seconds_ratio": 2, "cpu_seconds": 2}
+    digits = {"mmd": 4, "seconds_ratio": 2, "cpu_seconds": 2}
     shown = [
         Table(
             "Quality against steps",
@@ -74,12 +75,16 @@ def tables(rows: pd.DataFrame) -> list[Table]:
         columns = ["evaluations", "median_error", "error_99", "worst_error", "not_back"]
         found = means(back, ["dataset", "method", "steps"], columns)
         found = found.drop(columns=[f"{c}_sd" for c in columns])
-        found["steps"] = [f"{s:.0f}" for s in found["steps"]]
-        titles = {"error_99": "99 % of cells within", "not_back": f"share above {CLEAR:.0%}"}
-        digits = {"evaluations": 0}
+        found[["steps", "evaluations"]] = found[["steps", "evaluations"]].astype(int)
+        titles = {
+            "error_99": "99 % of cells within",
+            "not_back": f"share above {CLEAR:.0%}",
+            "runs": "draws",
+        }
         keys = ["dataset", "method", "steps"]
         caption = "Relative error of the latent, means over draws."
-        shown.append(Table("Cells to noise and back", found, keys, titles, digits, caption))
+        name, powers = "Cells to noise and back", ["median_error"]
+        shown.append(Table(name, found, keys, titles, caption=caption, powers=powers))
     return shown
 
 
@@ -142,13 +147,18 @@ def _beside(arm: pd.DataFrame, reference: pd.DataFrame) -> str:
 def _fewest(made: pd.DataFrame, most: pd.DataFrame) -> str:
     """Name each sampler's least number of steps from which on all its settings will do."""
     parts = []
-    for sampler, part in made.groupby("sampler", sort=False):
+    for (dataset, sampler), part in made.groupby(["dataset", "sampler"], sort=False):
         steps = sorted(part["steps"].unique())
-        good = {n: _within(_setting(part, str(sampler), n), most) for n in steps}
+        limit = most.loc[[dataset]]
+        good = {n: _within(_setting(part, str(sampler), n), limit) for n in steps}
         enough = [n for n in steps if all(good[m] for m in steps if m >= n)]
         if len(steps) > 1:
-            parts.append(f"{sampler} {enough[0]:.0f}" if enough else f"{sampler}: none")
-    return f"From this number of steps on every setting is within it: {', '.join(parts)}."
+            parts.append(
+                f"{dataset}, {sampler}: {enough[0]:.0f}"
+                if enough
+                else f"{dataset}, {sampler}: none of up to {steps[-1]:.0f}"
+            )
+    return f"From this number of steps on, every setting is within it. {'; '.join(parts)}."
 
 
 def _there_and_back(rows: pd.DataFrame) -> list[Finding]:
@@ -176,22 +186,24 @@ def _there_and_back(rows: pd.DataFrame) -> list[Finding]:
 def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
     """Both measures and the inversion's error against steps, data set by data set."""
     found = []
-    for dataset, part in rows.groupby("dataset", sort=False):
-        for column, title in TITLES.items():
+    parts = [(str(dataset), part) for dataset, part in rows.groupby("dataset", sort=False)]
+    for column, title in TITLES.items():
+        for dataset, part in parts:
             caption = (
                 f"{title} on {dataset}: dots are draws, lines their means, the dashed line real "
                 f"cells in the place of synthetic ones."
             )
-            paint = partial(_quality, rows=part, column=column, dataset=str(dataset))
-            found.append(Picture(f"{dataset}_{column}", caption, (4.8, 3.2), paint))
+            paint = partial(_quality, rows=part, column=column, dataset=dataset)
+            found.append(Picture(f"{dataset}_{column}", caption, (4.8, 3.4), paint))
+    for dataset, part in parts:
         back = part[part["kind"] == "inversion"]
         if len(back):
             caption = (
                 f"Relative error of latents of {dataset} that went to noise and back: the median "
                 f"cell, and the one that 99 % of cells are better than; means over draws."
             )
-            paint = partial(_errors, rows=back, dataset=str(dataset))
-            found.append(Picture(f"{dataset}_inversion", caption, (4.8, 3.2), paint))
+            paint = partial(_errors, rows=back, dataset=dataset)
+            found.append(Picture(f"{dataset}_inversion", caption, (4.8, 3.4), paint))
     return found
 
 
@@ -205,7 +217,8 @@ def _quality(figure: Figure, rows: pd.DataFrame, column: str, dataset: str) -> N
     null = rows.loc[rows["kind"] == "null", column].mean()
     ax.axhline(null, color=INK, linestyle="--", linewidth=1, label=REAL)
     ax.set_ylim(bottom=0 if column == "mmd" else min(0.45, null - 0.03))
-    _finish(ax, rows.loc[rows["kind"] == "sampler", "steps"], f"{TITLES[column]}, {dataset}")
+    steps = rows.loc[rows["kind"] == "sampler", "steps"]
+    _finish(figure, ax, steps, f"{TITLES[column]}, {dataset}", legend=4)
 
 
 def _errors(figure: Figure, rows: pd.DataFrame, dataset: str) -> None:
@@ -217,10 +230,10 @@ def _errors(figure: Figure, rows: pd.DataFrame, dataset: str) -> None:
             which = "median" if column == "median_error" else "99 %"
             ax.plot(line.index, line, style, color=colour, markersize=5, label=f"{method}, {which}")
     ax.set_yscale("log")
-    _finish(ax, rows["steps"], f"There and back, {dataset}")
+    _finish(figure, ax, rows["steps"], f"There and back, {dataset}", legend=2)
 
 
-def _finish(ax: Axes, steps: pd.Series, title: str) -> None:
+def _finish(figure: Figure, ax: Axes, steps: pd.Series, title: str, legend: int) -> None:
     ax.set_xscale("log")
     ticks = np.array([5, 10, 20, 50, 100, 200, 1000])
     ticks = ticks[(ticks >= steps.min()) & (ticks <= steps.max())]
@@ -229,4 +242,4 @@ def _finish(ax: Axes, steps: pd.Series, title: str) -> None:
     ax.set_xlabel("steps")
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=legend, frameon=False, fontsize=9)
