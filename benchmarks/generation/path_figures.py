@@ -44,10 +44,10 @@ def draw_pseudotime(figure: Figure, steps: pd.DataFrame, real: pd.Series) -> Non
     for kind in ("source", "left-out", "target"):
         value = real[f"real {kind}"]
         ax.axhline(value, linestyle=":", color=QUIET, linewidth=1)
-        ax.text(1.02, value, kind, va="center", fontsize=9)
+        ax.text(1.01, value, kind, va="center", fontsize=9, transform=ax.get_yaxis_transform())
     ax.set_xlabel("weight of the target")
     ax.set_ylabel("pseudotime")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -60,7 +60,7 @@ def draw_types(figure: Figure, steps: pd.DataFrame) -> None:
         for column, (text, colour) in NEAREST.items():
             ax.bar(part.index, part[column], 0.08, bottom, color=colour, label=text)
             bottom += part[column].to_numpy()
-        ax.set_title(method, fontsize=10, loc="left")
+        ax.set_title(method.replace(", ", ",\n"), fontsize=10, loc="left")
         ax.set_xlabel("weight of the target")
         ax.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share of cells")

@@ -59,6 +59,10 @@ NOTES = [
     "neighbour. The left-out cells are halved: one half is to be reached, the other stands in for "
     "a perfect generator. Every method has as many cells as that half, drawn from the middle "
     "weights; “path” takes all cells of all weights instead.",
+    "That other half is compared with real cells without itself, so that only half of the left-out "
+    "cells can be nearest to it; its share nearest to left-out cells is if anything too low.",
+    "Spearman over the weights' means asks for order alone: most straight lines, and paths that "
+    "hardly leave the source, pass it. Way, types and neighbourhoods tell them apart.",
     "A cell of the gene-space line is a mean of two cells and carries less counting noise than "
     "any cell, which brings it nearer to everything; the other methods draw counts.",
     "Way: mean pseudotime, with 0 the mean of the real source cells and 1 that of the target's. "
@@ -189,8 +193,8 @@ def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
             Picture(
                 "path",
                 "Real cells of both ends and of the left-out type in their first two principal "
-                "components (others in pale grey), and the cells that the first model made from drawn "
-                "noise, by weight. The line joins the means of the weights.",
+                "components (others in pale grey), and the cells that the first model made from "
+                "drawn noise, by weight. The line joins the means of the weights.",
                 (6.0, 5.0),
                 partial(draw_path, arrays=drawn[0], row=test.iloc[0]),
                 raster=True,
