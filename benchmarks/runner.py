@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
+from benchmarks.leakage import require_apart
 from benchmarks.splits import make_folds
+from benchmarks.strategies import require_installed
 from benchmarks.units import Record, Unit, run_in_worker, run_unit
 
 
@@ -48,6 +50,8 @@ class Results:
         One line per data set, fold, strategy and classifier.
     classes : DataFrame
         One line per row and type.
+    tallies : DataFrame
+        One line per row and donor of the test part: calls against true types.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
     """
@@ -56,6 +60,7 @@ class Results:
     classes: pd.DataFrame
     computed: int
     reused: int
+    tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def load_datasets(config: Config) -> list[Dataset]:
@@ -94,12 +99,19 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     ValueError
         If the split does not fit a data set, or ``sampling_strategy`` names an unknown type.
     """
+    for spec in config.strategies:
+        require_installed(spec.name)
     units = []
     for data in datasets:
         try:
-            folds = make_folds(data.y, config.seed, config.split_kind, config.split_params)
+            folds = make_folds(
+                data.y, config.seed, config.split_kind, config.split_params, data.groups
+            )
         except ValueError as error:
             raise ValueError(f"Data set {data.name!r}: {error}") from error
+        key = config.split_params.get("key")
+        for fold in folds:
+            require_apart(data, fold, key)
         units += [Unit(config, data, fold, spec) for fold in folds for spec in config.strategies]
     return units
 
@@ -181,6 +193,7 @@ def run(
         classes=_frame([record for r in ordered for record in r["classes"]]),
         computed=len(todo),
         reused=reused,
+        tallies=_frame([record for r in ordered for record in r["tallies"]]),
     )
 
 

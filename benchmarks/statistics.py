@@ -244,7 +244,7 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One line per data set, n and strategy.
     """
-    units = rows.drop_duplicates("unit").dropna(subset=["seconds_resample"])
+    units = rows.drop_duplicates(["unit", "strategy"]).dropna(subset=["seconds_resample"])
     found = units.groupby([*BLOCK, "strategy"], sort=False, dropna=False, observed=True)
     table = pd.DataFrame(
         {
