@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks import report, statistics
 from benchmarks.config import Config, load_config
+from benchmarks.datasets import describe
 from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
 from benchmarks.scores import SCORES
 from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study
@@ -95,15 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(summary(config, results.rows))
     warning = ""
+    infos = [describe(d) for d in datasets]
     try:
-        run_id = log_study(
-            arguments.tracking_uri, config, datasets, results.rows, files, versions()
-        )
+        run_id = log_study(arguments.tracking_uri, config, infos, results.rows, files, versions())
         print(f"MLflow: experiment {config.name!r}, run {run_id}, in {arguments.tracking_uri}")
     except TrackingError as error:
         warning = (
             f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
-            f"on disk in {folder}; run the same command again to send them."
+            f"on disk in {folder}; send them later with: python -m benchmarks sync {folder}"
         )
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
     print("Runs:   make ui")
@@ -130,13 +130,14 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
         Means of the main score, and the cost of each strategy.
     """
     name, lines = config.main_score, []
-    for dataset, n, part in statistics.blocks(rows):
+    for block in statistics.blocks(rows):
+        part = block.rows
         means = statistics.summarise(part, [name]).pivot(
             index="strategy", columns="classifier", values=name
         )
-        means = means.loc[[s.label for s in config.strategies], list(config.classifiers)]
-        where = dataset if n is None else f"{dataset}, n = {n}"
-        lines += [f"\n{SCORES[name].title}, mean over {part['fold'].nunique()} folds ({where})"]
+        means = means.loc[list(config.arms), list(config.classifiers)]
+        where = f"{part['fold'].nunique()} folds ({block.title})"
+        lines += [f"\n{SCORES[name].title}, mean over {where}"]
         lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]
         cost = statistics.costs(part).set_index("strategy")
         if cost.empty:  # every strategy failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Config:
         Scores to show; the first is the main one.
     n_genes : int or None
         How many genes each fold keeps, chosen on its training cells; None keeps all.
+    raw : dict
+        The YAML file's own keys and values.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Config:
     classifiers: tuple[str, ...]
     scores: tuple[str, ...]
     n_genes: int | None = None
+    raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -194,4 +197,5 @@ def parse_config(raw: Any, folder: Path) -> Config:
         classifiers=tuple(classifiers),
         scores=tuple(scores),
         n_genes=None if n_genes is None else whole("n_genes", n_genes, least=2),
+        raw=dict(raw),
     )

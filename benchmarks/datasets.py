@@ -52,6 +52,49 @@ class Dataset:
     digest: str
 
 
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What stays of a data set after the study: enough to describe and to log it.
+
+    Attributes
+    ----------
+    name, digest : str
+        Name; SHA-256 over the whole content.
+    cells, genes : int
+        Size.
+    types : dict of str to int
+        Cells of each type.
+    provenance : dict of str to str
+        Where the cells came from.
+    """
+
+    name: str
+    digest: str
+    cells: int
+    genes: int
+    types: dict[str, int]
+    provenance: dict[str, str]
+
+
+def describe(data: Dataset) -> DatasetInfo:
+    """Return what a page and MLflow say about a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+        The cells.
+
+    Returns
+    -------
+    DatasetInfo
+        Plain values.
+    """
+    types, counts = np.unique(data.y, return_counts=True)
+    sizes = {str(t): int(c) for t, c in zip(types, counts, strict=True)}
+    cells, genes = data.X.shape
+    return DatasetInfo(data.name, data.digest, cells, genes, sizes, data.provenance)
+
+
 def from_anndata(
     adata: ad.AnnData,
     name: str,

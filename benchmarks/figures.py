@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.words import label
 
 INK = "#1d2733"  # replaced by the page's text colour when a figure is inlined
 QUIET, GAUSSIAN, DIFFUSION = "#8a94a0", "#c98a1b", "#2f7fb8"
+ORACLE, NULL = "#3f9c6d", "#b4506a"
 STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -46,11 +48,11 @@ def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]
     dict of str to str
         Hexadecimal colours.
     """
-    makers = [s for s in strategies if s not in trivial]
-    palette = [DIFFUSION, GAUSSIAN, "#7a5ea8", "#3f9c6d", "#b4506a"]
+    makers = [s for s in strategies if s not in (*trivial, "oracle", "null")]
+    palette = [DIFFUSION, GAUSSIAN, "#7a5ea8", "#4a9aa0", "#a0622d"]
     ordered = sorted(makers, key=lambda s: "gaussian" in s)
     found = {s: palette[i % len(palette)] for i, s in enumerate(ordered)}
-    return {s: found.get(s, QUIET) for s in strategies}
+    return {s: {"oracle": ORACLE, "null": NULL, **found}.get(s, QUIET) for s in strategies}
 
 
 def draw(ax: Axes, part: pd.DataFrame, classifier: str, score: str, colour: dict[str, str]) -> None:
@@ -109,19 +111,37 @@ def dot_plot_svg(
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 0.9 + 0.33 * len(colour)), layout="constrained")
-        figure.patch.set_alpha(0)
         ax = figure.add_subplot()
         ax.patch.set_alpha(0)
         draw(ax, part, classifier, score, colour)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return svg(figure, title)
+
+
+def svg(figure: Figure, title: str) -> str:
+    """Return a figure as SVG to inline, in the colour of the page's text.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to draw.
+    title : str
+        Read out in place of the figure.
+
+    Returns
+    -------
+    str
+        An ``svg`` element.
+    """
+    figure.patch.set_alpha(0)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # Ids are unique within a figure only; several figures share the page.
     prefix = "".join(c if c.isalnum() else "-" for c in title)
     for before in ('id="', 'href="#', "url(#"):
         text = text.replace(before, before + prefix + "-")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
 
 
 def save_overview(

@@ -138,8 +138,8 @@ class Judge:
         for donor in np.unique(donors):
             mine = donors == donor
             counts = confusion_matrix(truth[mine], called[mine], labels=types)
-            record = {"donor": str(donor), "confusion": counts.ravel().tolist(), "bins": None}
-            found.append(record)
+            record = {"donor": str(donor), "types": types, "confusion": counts.ravel().tolist()}
+            found.append(record | {"bins": None})
         return found
 
     def _tune(self, name: str) -> tuple[Any, float, float]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -18,6 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
+from benchmarks.files import write_text
 from benchmarks.leakage import require_apart
 from benchmarks.splits import make_folds
 from benchmarks.strategies import require_installed
@@ -241,34 +240,3 @@ def _frame(records: list[Record]) -> pd.DataFrame:
         if frame[name].dtype.kind == "O" and frame[name].isna().all():
             frame[name] = frame[name].astype(float)
     return frame
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step: it is there whole, or as it was before.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    text : str
-        Its content.
-    """
-    write_with(path, lambda part: part.write_text(text, encoding="utf-8"))
-
-
-def write_with(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file in one step, by any function of a path.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Writes to the path it is given.
-    """
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

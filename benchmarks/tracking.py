@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.config import Config
-from benchmarks.datasets import Dataset
+from benchmarks.datasets import DatasetInfo
 from benchmarks.scores import SCORES
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -31,7 +31,7 @@ class TrackingError(Exception):
 def log_study(
     uri: str,
     config: Config,
-    datasets: Sequence[Dataset],
+    datasets: Sequence[DatasetInfo],
     rows: pd.DataFrame,
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
@@ -47,7 +47,7 @@ def log_study(
         Tracking URI.
     config : Config
         The study; its name is the experiment's.
-    datasets : sequence of Dataset
+    datasets : sequence of DatasetInfo
         Its data sets.
     rows : DataFrame
         Its results.
@@ -86,7 +86,7 @@ def log_study(
 def _log(
     uri: str,
     config: Config,
-    datasets: Sequence[Dataset],
+    datasets: Sequence[DatasetInfo],
     rows: pd.DataFrame,
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
@@ -193,7 +193,7 @@ def _is_number(value: Any) -> bool:
     return not pd.isna(value) and math.isfinite(float(value))
 
 
-def _log_inputs(client: Any, run_id: str, datasets: Sequence[Dataset]) -> None:
+def _log_inputs(client: Any, run_id: str, datasets: Sequence[DatasetInfo]) -> None:
     """Log data sets with a digest of their whole content, not of a sample."""
     from mlflow.entities import Dataset as LoggedDataset
     from mlflow.entities import DatasetInput, InputTag
@@ -201,9 +201,9 @@ def _log_inputs(client: Any, run_id: str, datasets: Sequence[Dataset]) -> None:
     inputs = []
     for data in datasets:
         profile = {
-            "cells": data.X.shape[0],
-            "genes": data.X.shape[1],
-            "types": len(set(data.y.tolist())),
+            "cells": data.cells,
+            "genes": data.genes,
+            "types": len(data.types),
             "sha256": data.digest,
         }
         source = json.dumps(data.provenance)

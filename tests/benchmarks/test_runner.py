@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import runner, strategies, units
+from benchmarks import files, runner, strategies, units
 from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
 from benchmarks.strategies import Entry, Strategy
 
@@ -240,14 +240,14 @@ def test_a_disk_that_fills_up_keeps_what_is_there(study, calls, monkeypatch):
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
-    runner.write_text(path, "old")
+    files.write_text(path, "old")
 
     def breaks(part):
         part.write_text("ne")
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        runner.write_with(path, breaks)
+        files.write_with(path, breaks)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
