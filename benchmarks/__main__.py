@@ -6,16 +6,17 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from benchmarks import report, statistics
-from benchmarks.config import Config, load_config
-from benchmarks.datasets import describe
-from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
+from benchmarks.config import Config, load_config, read_yaml
+from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run
 from benchmarks.scores import SCORES
+from benchmarks.store import prepare_folder
 from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study
 from benchmarks.versions import versions
 from benchmarks.words import label
@@ -33,8 +34,9 @@ def parser() -> argparse.ArgumentParser:
     """
     found = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Run a study: data sets x strategies x classifiers x folds. "
-        "What an earlier run has computed is not computed again.",
+        description="Run a study: data sets x strategies x classifiers x folds, or a study of "
+        "the generator where the config has the key 'study'. What an earlier run has computed is "
+        "not computed again.",
     )
     found.add_argument("config", type=Path, help="a YAML file, for example in benchmarks/configs/")
     found.add_argument(
@@ -70,16 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.jobs < 1:
             raise ValueError(f"--jobs {arguments.jobs}: needs at least 1 process.")
-        config = load_config(arguments.config)
-        folder = arguments.out / config.name
+        plan = make_plan(arguments.config)
+        folder = arguments.out / plan.config.name
         prepare_folder(folder)
-        datasets = load_datasets(config)
-        units = make_units(config, datasets)
+        plan.load()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     try:
-        results = run(config, units, folder, arguments.jobs, arguments.force)
+        results = plan.run(folder, arguments.jobs, arguments.force)
     except Interrupted as stop:
         again = shlex.join(a for a in given if a != "--force")
         print(
@@ -88,18 +89,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return FAILED if stop.reason else STOPPED
-    files = report.write_report(config, datasets, results, folder)
+    files = plan.write(results, folder)
     failed = results.rows[results.rows["status"] != "ok"]
     print(
-        f"\n{len(units)} units: {results.computed} computed, {results.reused} from earlier runs; "
-        f"{len(results.rows)} rows, {len(failed)} failed."
+        f"\n{len(plan.units)} units: {results.computed} computed, {results.reused} from earlier "
+        f"runs; {len(results.rows)} rows, {len(failed)} failed."
     )
-    print(summary(config, results.rows))
+    print(plan.summary(results))
     warning = ""
-    infos = [describe(d) for d in datasets]
     try:
-        run_id = log_study(arguments.tracking_uri, config, infos, results.rows, files, versions())
-        print(f"MLflow: experiment {config.name!r}, run {run_id}, in {arguments.tracking_uri}")
+        run_id = plan.log(arguments.tracking_uri, results, files)
+        print(f"MLflow: experiment {plan.config.name!r}, run {run_id}, in {arguments.tracking_uri}")
     except TrackingError as error:
         warning = (
             f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
@@ -109,9 +109,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Runs:   make ui")
     if warning:
         print(warning, file=sys.stderr)
-    for line, count in (failed["strategy"] + ": " + failed["error"]).value_counts().items():
+    for line, count in (failed[plan.culprit] + ": " + failed["error"]).value_counts().items():
         print(f"failed: {count} rows of {line}", file=sys.stderr)
     return FAILED if len(failed) else 0
+
+
+class Comparison:
+    """A study of strategies: data sets x strategies x classifiers x folds.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    """
+
+    culprit = "strategy"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def load(self) -> None:
+        self.datasets = load_datasets(self.config)
+        self.units = make_units(self.config, self.datasets)
+
+    def run(self, folder: Path, jobs: int, force: bool) -> Results:
+        return run(self.config, self.units, folder, jobs, force)
+
+    def write(self, results: Results, folder: Path) -> list[Path]:
+        return report.write_report(self.config, self.datasets, results, folder)
+
+    def summary(self, results: Results) -> str:
+        return summary(self.config, results.rows)
+
+    def log(self, uri: str, results: Results, files: list[Path]) -> str:
+        return log_study(uri, self.config, self.datasets, results.rows, files, versions())
+
+
+def make_plan(path: Path) -> Any:
+    """Return what a config asks for.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    Comparison or benchmarks.generation.plan.GeneratorStudy
+        The second where the config has the key ``study``.
+    """
+    raw = read_yaml(path)
+    if isinstance(raw, Mapping) and "study" in raw:
+        from benchmarks.generation.plan import GeneratorStudy, load_study_config
+
+        return GeneratorStudy(load_study_config(path))
+    return Comparison(load_config(path))
 
 
 def summary(config: Config, rows: pd.DataFrame) -> str:

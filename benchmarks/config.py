@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -26,6 +26,7 @@ from benchmarks.messages import choose
 from benchmarks.scores import SCORES
 from benchmarks.strategies import STRATEGIES
 
+T = TypeVar("T")
 KEYS = (
     "name",
     "title",
@@ -112,6 +113,59 @@ class Config:
         return self.scores[0]
 
 
+def read_yaml(path: Path) -> Any:
+    """Read a config without checking it.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    object
+        Whatever the file holds; a config is a mapping.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no YAML.
+    """
+    if not path.is_file():
+        folder = path.parent
+        there = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
+        hint = f" There: {', '.join(there)}." if there else ""
+        raise FileNotFoundError(f"There is no config {path.name!r} in {folder.resolve()}.{hint}")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def read_with(path: Path, parse: Callable[[Any, Path], T]) -> T:
+    """Read a config and have it checked; errors begin with the file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+    parse : callable
+        Takes what the file holds and its folder.
+
+    Returns
+    -------
+    object
+        What `parse` returns.
+    """
+    raw = read_yaml(path)
+    try:
+        return parse(raw, path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def load_config(path: Path) -> Config:
     """Read and check a config.
 
@@ -132,19 +186,7 @@ def load_config(path: Path) -> Config:
     ValueError
         If the file is no YAML mapping, or a key or a value is not valid.
     """
-    if not path.is_file():
-        folder = path.parent
-        there = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
-        hint = f" There: {', '.join(there)}." if there else ""
-        raise FileNotFoundError(f"There is no config {path.name!r} in {folder.resolve()}.{hint}")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
-    try:
-        return parse_config(raw, path.parent)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return read_with(path, parse_config)
 
 
 def parse_config(raw: Any, folder: Path) -> Config:
@@ -162,34 +204,18 @@ def parse_config(raw: Any, folder: Path) -> Config:
     Config
         With all defaults filled in.
     """
-    if not isinstance(raw, Mapping):
-        raise ValueError(f"a config is a mapping with the keys {', '.join(KEYS)}.")
-    for key in raw:
-        choose("key", key, KEYS)
-    if missing := [key for key in REQUIRED if raw.get(key) in (None, "", [])]:
-        raise ValueError(f"the key {missing[0]!r} is missing or empty. Needed: {REQUIRED}.")
-    name = raw["name"]
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise ValueError(
-            f"name={name!r} becomes a folder: use letters, digits, '_', '-' and '.' only."
-        )
+    shared = parse_head(raw, folder, KEYS, REQUIRED)
     kind, params = split_of(raw["split"])
     classifiers = [choose("classifier", c, CLASSIFIERS) for c in list_of(raw, "classifiers")]
     default_scores = ["macro_f1", "balanced_accuracy", "rare_f1", "log_loss"]
     scores = [choose("score", s, SCORES) for s in list_of(raw, "scores", default_scores)]
-    datasets = [dataset_of(entry, folder) for entry in list_of(raw, "datasets")]
     strategies = [s for entry in list_of(raw, "strategies") for s in strategies_of(entry)]
     n_genes = raw.get("n_genes")
-    unique("data set", [d.name for d in datasets])
     unique("strategy", [arm for s in strategies for arm in s.arms])
     unique("classifier", classifiers)
     unique("score", scores)
     return Config(
-        name=name,
-        title=str(raw["title"]),
-        description=str(raw.get("description") or ""),
-        seed=whole("seed", raw.get("seed", 0), least=0),
-        datasets=tuple(datasets),
+        **shared,
         split_kind=kind,
         split_params=params,
         sampling_strategy=sampling_strategy_of(raw.get("sampling_strategy", "auto")),
@@ -199,3 +225,44 @@ def parse_config(raw: Any, folder: Path) -> Config:
         n_genes=None if n_genes is None else whole("n_genes", n_genes, least=2),
         raw=dict(raw),
     )
+
+
+def parse_head(
+    raw: Any, folder: Path, keys: tuple[str, ...], required: tuple[str, ...]
+) -> dict[str, Any]:
+    """Check the keys of a config, and what every kind of study has.
+
+    Parameters
+    ----------
+    raw : mapping
+        The keys and values of the YAML file.
+    folder : Path
+        Folder that paths in the config are relative to.
+    keys, required : tuple of str
+        Keys that it may have, and must have.
+
+    Returns
+    -------
+    dict
+        ``name``, ``title``, ``description``, ``seed`` and ``datasets``.
+    """
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"a config is a mapping with the keys {', '.join(keys)}.")
+    for key in raw:
+        choose("key", key, keys)
+    if missing := [key for key in required if raw.get(key) in (None, "", [])]:
+        raise ValueError(f"the key {missing[0]!r} is missing or empty. Needed: {required}.")
+    name = raw["name"]
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            f"name={name!r} becomes a folder: use letters, digits, '_', '-' and '.' only."
+        )
+    datasets = [dataset_of(entry, folder) for entry in list_of(raw, "datasets")]
+    unique("data set", [d.name for d in datasets])
+    return {
+        "name": name,
+        "title": str(raw["title"]),
+        "description": str(raw.get("description") or ""),
+        "seed": whole("seed", raw.get("seed", 0), least=0),
+        "datasets": tuple(datasets),
+    }

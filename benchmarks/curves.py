@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import scikit_posthocs
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from benchmarks.figures import INK, QUIET, STYLE, svg
+from benchmarks.figures import INK, QUIET, inline_svg
 from benchmarks.ranks import Ranks
 from benchmarks.scores import SCORES
 from benchmarks.verdicts import BEST_TRIVIAL
@@ -36,8 +35,8 @@ def learning_curve_svg(curve: pd.DataFrame, score: str, hue: dict[str, str], tit
     str
         An ``svg`` element.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+
+    def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
         for arm, colour in hue.items():
             mine = curve[curve["arm"] == arm].sort_values("n")
@@ -59,7 +58,8 @@ def learning_curve_svg(curve: pd.DataFrame, score: str, hue: dict[str, str], tit
         ax.set_ylabel(SCORES[score].title)
         _finish(ax, title)
         ax.legend(frameon=False, fontsize=8, loc="best")
-        return svg(figure, title)
+
+    return inline_svg((4.6, 3.4), paint, title)
 
 
 def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> str:
@@ -79,8 +79,8 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
     str
         An ``svg`` element.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 1.4 + 0.17 * len(found.means)), layout="constrained")
+
+    def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
         scikit_posthocs.critical_difference_diagram(
             found.means.rename(label),
@@ -94,7 +94,8 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
             color_palette={label(arm): hue.get(arm, QUIET) for arm in found.means.index},
         )
         ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=14)
-        return svg(figure, title)
+
+    return inline_svg((6.4, 1.4 + 0.17 * len(found.means)), paint, title)
 
 
 def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str) -> str:
@@ -114,8 +115,8 @@ def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str
     str
         An ``svg`` element.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.0, 3.4), layout="constrained")
+
+    def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
         ax.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.8)
         for arm, values in bins.items():
@@ -131,7 +132,8 @@ def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str
         ax.set_ylim(0, 1.02)
         _finish(ax, title)
         ax.legend(frameon=False, fontsize=8, loc="upper left")
-        return svg(figure, title)
+
+    return inline_svg((4.0, 3.4), paint, title)
 
 
 def _finish(ax: Axes, title: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -109,32 +109,38 @@ def dot_plot_svg(
     str
         An ``svg`` element.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 0.9 + 0.33 * len(colour)), layout="constrained")
-        ax = figure.add_subplot()
-        ax.patch.set_alpha(0)
-        draw(ax, part, classifier, score, colour)
-        return svg(figure, title)
+
+    def paint(figure: Figure) -> None:
+        draw(figure.add_subplot(), part, classifier, score, colour)
+
+    return inline_svg((4.6, 0.9 + 0.33 * len(colour)), paint, title)
 
 
-def svg(figure: Figure, title: str) -> str:
+def inline_svg(size: tuple[float, float], paint: Callable[[Figure], None], title: str) -> str:
     """Return a figure as SVG to inline, in the colour of the page's text.
 
     Parameters
     ----------
-    figure : Figure
-        What to draw.
+    size : tuple of float
+        Inches.
+    paint : callable
+        Draws on the figure it is given.
     title : str
-        Read out in place of the figure.
+        Read out in place of the figure; no two figures of a page may share it.
 
     Returns
     -------
     str
         An ``svg`` element.
     """
-    figure.patch.set_alpha(0)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure)
+        figure.patch.set_alpha(0)
+        for ax in figure.axes:
+            ax.patch.set_alpha(0)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # Ids are unique within a figure only; several figures share the page.
@@ -170,16 +176,42 @@ def save_overview(
     names = list(dict.fromkeys(part["classifier"]))
     across = min(2, len(names))
     down = -(-len(names) // across)
-    with mpl.rc_context(STYLE):
-        size = (0.6 + 4.9 * across, 0.5 + (0.9 + 0.31 * len(colour)) * down)
-        figure = Figure(figsize=size, layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+
+    def paint(figure: Figure) -> None:
         grid = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
         for ax, name in zip(grid, names, strict=False):
             draw(ax, part, name, score, colour)
         for ax in grid[len(names) :]:
             ax.set_axis_off()
         figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+
+    size = (0.6 + 4.9 * across, 0.5 + (0.9 + 0.31 * len(colour)) * down)
+    return save_figure(size, paint, stem)
+
+
+def save_figure(
+    size: tuple[float, float], paint: Callable[[Figure], None], stem: Path
+) -> list[Path]:
+    """Save a figure as PNG and SVG, on white.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Inches.
+    paint : callable
+        Draws on the figure it is given.
+    stem : Path
+        The files' path without ending.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained", facecolor="white")
+        FigureCanvasAgg(figure)
+        paint(figure)
         paths = [stem.with_name(stem.name + ending) for ending in (".png", ".svg")]
         for path in paths:
             metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else None

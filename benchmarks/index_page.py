@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import write_text
 from benchmarks.page import environment
+from benchmarks.store import write_text
 from benchmarks.studies import read_study
 
 

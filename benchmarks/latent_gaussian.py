@@ -10,11 +10,11 @@ from imblearn.over_sampling.base import BaseOverSampler
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 
+from scdiff_augment.backbone import generators
 from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
-from scdiff_augment.generator import generators
 from scdiff_augment.mixture import class_mixture
-from scdiff_augment.oversampler import Draw, GenerativeOverSampler
+from scdiff_augment.oversampling import Draw, GenerativeOverSampler
 from scdiff_augment.training import bounded_threads
 
 
@@ -60,7 +60,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         parts = take_apart(X)
         classes, codes = np.unique(y, return_inverse=True)
         with bounded_threads(1):
-            codec = codec_for(parts, self.n_latent, n_steps=self.decoder_steps)
+            codec = codec_for(parts, n_latent=self.n_latent, n_steps=self.decoder_steps)
             for _ in codec.fit(parts, generator):
                 pass
             z = torch.from_numpy(codec.encode(parts))

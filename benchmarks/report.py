@@ -11,15 +11,17 @@ from benchmarks import figures, statistics
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, describe
-from benchmarks.files import write_text, write_with
-from benchmarks.page import render
+from benchmarks.page import environment, render
 from benchmarks.runner import Results
 from benchmarks.scores import SCORES
 from benchmarks.sentences import sentences
+from benchmarks.store import write_text, write_with
 from benchmarks.studies import write_study
 from benchmarks.summary import Summary
 from benchmarks.versions import versions
 from benchmarks.words import label, spread
+
+__all__ = ["environment", "markdown", "write_report"]
 
 
 def write_report(

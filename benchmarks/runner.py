@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -16,9 +15,9 @@ from tqdm import tqdm
 
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
-from benchmarks.files import write_text
 from benchmarks.leakage import require_apart
 from benchmarks.splits import make_folds
+from benchmarks.store import keep, read
 from benchmarks.strategies import require_installed
 from benchmarks.units import Record, Unit, run_in_worker, run_unit
 
@@ -60,6 +59,30 @@ class Results:
     computed: int
     reused: int
     tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+class Keyed(Protocol):
+    """A unit of work: whatever has a key, a content hash over all that its result depends on."""
+
+    @property
+    def key(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Results of a list of units.
+
+    Attributes
+    ----------
+    results : list of dict
+        One per unit, in the units' order, whatever order they ended in.
+    computed, reused : int
+        Units computed in this run and taken from an earlier one.
+    """
+
+    results: list[Record]
+    computed: int
+    reused: int
 
 
 def load_datasets(config: Config) -> list[Dataset]:
@@ -108,35 +131,10 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
             )
         except ValueError as error:
             raise ValueError(f"Data set {data.name!r}: {error}") from error
-        key = config.split_params.get("key")
         for fold in folds:
-            require_apart(data, fold, key)
+            require_apart(data, fold, config.split_params.get("key"))
         units += [Unit(config, data, fold, spec) for fold in folds for spec in config.strategies]
     return units
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the output folder, and find out before any work whether it can be written.
-
-    Parameters
-    ----------
-    folder : Path
-        The study's folder.
-
-    Raises
-    ------
-    OSError
-        If it cannot; the message names the folder and the way out.
-    """
-    try:
-        (folder / "units").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "units"), tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"The output folder {folder.resolve()} cannot be written "
-            f"({error.strerror or error}). Make it writable, or name another one with --out."
-        ) from error
 
 
 def run(
@@ -165,45 +163,84 @@ def run(
     Raises
     ------
     Interrupted
+        As `compute`.
+    """
+    done = compute(config.name, units, folder, run_unit, jobs, force)
+    return Results(
+        rows=frame([row for r in done.results for row in r["rows"]]),
+        classes=frame([record for r in done.results for record in r["classes"]]),
+        computed=done.computed,
+        reused=done.reused,
+        tallies=frame([record for r in done.results for record in r["tallies"]]),
+    )
+
+
+def compute(
+    name: str,
+    units: Sequence[Keyed],
+    folder: Path,
+    work: Callable[[Any], Record],
+    jobs: int = 1,
+    force: bool = False,
+) -> Computed:
+    """Compute the units that are missing, and keep every result as soon as it is there.
+
+    Parameters
+    ----------
+    name : str
+        Shown beside the progress bar.
+    units : sequence of Keyed
+        What is to be computed.
+    folder : Path
+        The study's folder; results of units go to ``units/`` in it.
+    work : callable
+        Takes a unit, gives a dict with its key as ``unit``, its ``rows`` (each with a ``status``)
+        and anything else that JSON holds; NumPy arrays may stand under ``arrays``.
+    jobs : int, default=1
+        Processes; each is bounded to one thread.
+    force : bool, default=False
+        Compute every unit again.
+
+    Returns
+    -------
+    Computed
+        Results of all units.
+
+    Raises
+    ------
+    Interrupted
         On Ctrl-C, when a worker process dies, or when a result cannot be written; what had been
         computed before is on disk.
     """
     keys = [unit.key for unit in units]
-    results = {} if force else {k: r for k in keys if (r := _read(folder, k)) is not None}
+    results = {} if force else {k: r for k in keys if (r := read(folder, k)) is not None}
     reused = len(results)
     todo = [unit for unit, key in zip(units, keys, strict=True) if key not in results]
-    bar = tqdm(total=len(units), initial=reused, desc=config.name, unit="unit", dynamic_ncols=True)
+    bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
-            for result in _compute(todo, min(jobs, len(todo))):
+            for result in _results(todo, work, min(jobs, len(todo))):
                 if result["unit"] not in keys:
                     raise CodeChangedError
-                write_text(_path(folder, result["unit"]), json.dumps(result, indent=1))
+                keep(folder, result)
                 results[result["unit"]] = result
                 bar.update()
     except (KeyboardInterrupt, TerminatedWorkerError, CodeChangedError, OSError) as stop:
         if jobs > 1:
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        kept = sum(_read(folder, key) is not None for key in keys)
+        kept = sum(read(folder, key) is not None for key in keys)
         raise Interrupted(kept, len(units), _reason(stop)) from None
-    ordered = [results[key] for key in keys]
-    return Results(
-        rows=_frame([row for r in ordered for row in r["rows"]]),
-        classes=_frame([record for r in ordered for record in r["classes"]]),
-        computed=len(todo),
-        reused=reused,
-        tallies=_frame([record for r in ordered for record in r["tallies"]]),
-    )
+    return Computed([results[key] for key in keys], len(todo), reused)
 
 
-def _compute(units: list[Unit], jobs: int) -> Iterator[Record]:
+def _results(units: Sequence[Keyed], work: Callable[[Any], Record], jobs: int) -> Iterator[Record]:
     """Yield the units' results as they end."""
     if jobs <= 1:
-        yield from map(run_unit, units)
+        yield from map(work, units)
         return
     with parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
-        yield from parallel(delayed(run_in_worker)(unit) for unit in units)
+        yield from parallel(delayed(run_in_worker)(work, unit) for unit in units)
 
 
 class CodeChangedError(RuntimeError):
@@ -218,25 +255,24 @@ def _reason(stop: BaseException) -> str:
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""
 
 
-def _path(folder: Path, key: str) -> Path:
-    return folder / "units" / f"{key}.json"
+def frame(records: list[Record]) -> pd.DataFrame:
+    """Return records as a table that parquet takes.
 
+    Parameters
+    ----------
+    records : list of dict
+        One per row.
 
-def _read(folder: Path, key: str) -> Record | None:
-    """Return a unit's stored result; a failed one, or half a file, counts as missing."""
-    try:
-        result: Record = json.loads(_path(folder, key).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return result if all(row["status"] == "ok" for row in result["rows"]) else None
-
-
-def _frame(records: list[Record]) -> pd.DataFrame:
-    frame = pd.DataFrame(records)
+    Returns
+    -------
+    DataFrame
+        Columns without any value are floating.
+    """
+    found = pd.DataFrame(records)
     for name in ("n", "n_synthetic"):
-        if name in frame:
-            frame[name] = frame[name].astype("Int64")
-    for name in frame.columns:
-        if frame[name].dtype.kind == "O" and frame[name].isna().all():
-            frame[name] = frame[name].astype(float)
-    return frame
+        if name in found:
+            found[name] = found[name].astype("Int64")
+    for name in found.columns:
+        if found[name].dtype.kind == "O" and found[name].isna().all():
+            found[name] = found[name].astype(float)
+    return found

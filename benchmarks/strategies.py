@@ -165,11 +165,13 @@ def latent_gaussian(sampling_strategy: Any, random_state: int, **params: Any) ->
 @register(trivial=False, package=True)
 def diffusion(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
     """Draw cells from a guided latent diffusion model."""
+    from benchmarks.objects import with_objects
     from scdiff_augment import DiffusionOversampler
 
+    built = with_objects(params)
     return Strategy(
         DiffusionOversampler(
-            sampling_strategy=sampling_strategy, random_state=random_state, **params
+            sampling_strategy=sampling_strategy, random_state=random_state, **built
         )
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.config import Config, parse_config
 from benchmarks.datasets import DatasetInfo
-from benchmarks.files import write_text
+from benchmarks.store import write_text
 
 FILE = "study.json"
 

@@ -6,15 +6,18 @@ import json
 import logging
 import math
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from benchmarks.config import Config
-from benchmarks.datasets import DatasetInfo
+from benchmarks.datasets import Dataset, DatasetInfo, describe
 from benchmarks.scores import SCORES
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -24,6 +27,19 @@ MAX_DIGEST = 36
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
+class Headed(Protocol):
+    """What every kind of config has."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+
 class TrackingError(Exception):
     """MLflow could not be reached, or refused the study."""
 
@@ -31,7 +47,7 @@ class TrackingError(Exception):
 def log_study(
     uri: str,
     config: Config,
-    datasets: Sequence[DatasetInfo],
+    datasets: Sequence[Dataset | DatasetInfo],
     rows: pd.DataFrame,
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
@@ -47,7 +63,7 @@ def log_study(
         Tracking URI.
     config : Config
         The study; its name is the experiment's.
-    datasets : sequence of DatasetInfo
+    datasets : sequence of Dataset or DatasetInfo
         Its data sets.
     rows : DataFrame
         Its results.
@@ -66,6 +82,128 @@ def log_study(
     TrackingError
         If MLflow cannot be reached or refuses; nothing on disk is touched.
     """
+    complete = bool((rows["status"] == "ok").all())
+    params = config_params(config)
+    with _study_run(uri, config, params, datasets, artifacts, versions, complete) as parent:
+        for (dataset, strategy), part in rows.groupby(["dataset", "strategy"], sort=False):
+            shown = ("dataset", "split", "strategy", "params", "sampling_strategy", "seed")
+            child = parent.child(f"{dataset} {strategy}", {k: part[k].iloc[0] for k in shown})
+            _log_inputs(parent.client, child, [d for d in datasets if d.name == dataset])
+            _log_all(parent.client, child, _metrics(part))
+            failed = part[part["status"] != "ok"]
+            if len(failed):
+                parent.client.set_tag(child, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
+            parent.client.set_terminated(child, "FAILED" if len(failed) else "FINISHED")
+    return parent.run_id
+
+
+def log_metrics(
+    uri: str,
+    config: Headed,
+    params: Mapping[str, Any],
+    datasets: Sequence[Dataset | DatasetInfo],
+    metrics: Mapping[str, float],
+    artifacts: Sequence[Path],
+    versions: Mapping[str, str],
+    complete: bool,
+) -> str:
+    """Log a study whose result is a list of figures: one run.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    config : Headed
+        The study; its name is the experiment's.
+    params : mapping of str to object
+        What the study was asked.
+    datasets : sequence of Dataset or DatasetInfo
+        Its data sets.
+    metrics : mapping of str to float
+        What came out. In their names a plus becomes ``p``, and whatever else MLflow does not
+        take there ``_``.
+    artifacts : sequence of Path
+        Files of the run.
+    versions : mapping of str to str
+        Logged as tags.
+    complete : bool
+        Whether nothing failed.
+
+    Returns
+    -------
+    str
+        Id of the run.
+
+    Raises
+    ------
+    TrackingError
+        As `log_study`.
+    """
+    with _study_run(uri, config, params, datasets, artifacts, versions, complete) as run:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        named = {re.sub(r"[^\w\-. /]", "_", k.replace("+", "p")): v for k, v in metrics.items()}
+        logged = [Metric(k, float(v), now, 0) for k, v in named.items() if _is_number(v)]
+        _log_all(run.client, run.run_id, logged)
+    return run.run_id
+
+
+@dataclass(frozen=True)
+class _Run:
+    """An open run of a study."""
+
+    client: Any
+    experiment: str
+    run_id: str
+
+    def child(self, name: str, params: Mapping[str, Any]) -> str:
+        """Open a child run, and return its id."""
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: name}
+        run_id: str = self.client.create_run(self.experiment, tags=tags).info.run_id
+        self.client.log_batch(run_id, params=_params(params))
+        return run_id
+
+
+@contextmanager
+def _study_run(
+    uri: str,
+    config: Headed,
+    params: Mapping[str, Any],
+    datasets: Sequence[Dataset | DatasetInfo],
+    artifacts: Sequence[Path],
+    versions: Mapping[str, str],
+    complete: bool,
+) -> Iterator[_Run]:
+    """Open a study's run with its parameters and inputs; add its files and close it."""
+    with _reachable(uri):
+        from mlflow import MlflowClient
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(config.name)
+        experiment = found.experiment_id if found else client.create_experiment(config.name)
+        tags = {f"version.{name}": value for name, value in versions.items()}
+        note = {"mlflow.note.content": f"{config.title}\n\n{config.description}"}
+        run = client.create_run(experiment, tags={**tags, **note, MLFLOW_RUN_NAME: config.name})
+        run_id: str = run.info.run_id
+        status = "FAILED"
+        try:
+            client.log_batch(run_id, params=_params(params))
+            _log_inputs(client, run_id, datasets)
+            yield _Run(client, experiment, run_id)
+            for path in artifacts:
+                client.log_artifact(run_id, str(path))
+            status = "FINISHED" if complete else "FAILED"
+        finally:
+            client.set_terminated(run_id, status)
+
+
+@contextmanager
+def _reachable(uri: str) -> Iterator[None]:
+    """Turn what MLflow or its store raises into a `TrackingError`."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     from mlflow.exceptions import MlflowException
@@ -73,7 +211,7 @@ def log_study(
     for name in ("mlflow", "alembic"):  # after the import, which sets levels of its own
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        return _log(uri, config, datasets, rows, artifacts, versions)
+        yield
     except (MlflowException, OSError) as error:
         raise TrackingError(f"{uri}: {str(error).splitlines()[0]}") from error
     except Exception as error:
@@ -83,51 +221,9 @@ def log_study(
         raise TrackingError(f"{uri}: {str(error).splitlines()[0]}") from error
 
 
-def _log(
-    uri: str,
-    config: Config,
-    datasets: Sequence[DatasetInfo],
-    rows: pd.DataFrame,
-    artifacts: Sequence[Path],
-    versions: Mapping[str, str],
-) -> str:
-    from mlflow import MlflowClient
-    from mlflow.entities import RunStatus
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-
-    client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(config.name)
-    experiment = found.experiment_id if found else client.create_experiment(config.name)
-    tags = {f"version.{name}": value for name, value in versions.items()}
-    note = {"mlflow.note.content": f"{config.title}\n\n{config.description}"}
-    parent = client.create_run(experiment, tags={**tags, **note, MLFLOW_RUN_NAME: config.name})
-    parent_id: str = parent.info.run_id
-    status = RunStatus.to_string(RunStatus.FAILED)
-    try:
-        client.log_batch(parent_id, params=_params(config_params(config)))
-        _log_inputs(client, parent_id, datasets)
-        for (dataset, strategy), part in rows.groupby(["dataset", "strategy"], sort=False):
-            name = f"{dataset} {strategy}"
-            child = client.create_run(
-                experiment, tags={MLFLOW_PARENT_RUN_ID: parent_id, MLFLOW_RUN_NAME: name}
-            ).info.run_id
-            shown = ("dataset", "split", "strategy", "params", "sampling_strategy", "seed")
-            client.log_batch(child, params=_params({k: part[k].iloc[0] for k in shown}))
-            _log_inputs(client, child, [d for d in datasets if d.name == dataset])
-            metrics = _metrics(part)
-            for start in range(0, len(metrics), MAX_METRICS):
-                client.log_batch(child, metrics=metrics[start : start + MAX_METRICS])
-            failed = part[part["status"] != "ok"]
-            if len(failed):
-                client.set_tag(child, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
-            client.set_terminated(child, "FAILED" if len(failed) else "FINISHED")
-        for path in artifacts:
-            client.log_artifact(parent_id, str(path))
-        complete = (rows["status"] == "ok").all()
-        status = RunStatus.to_string(RunStatus.FINISHED if complete else RunStatus.FAILED)
-    finally:
-        client.set_terminated(parent_id, status)
-    return parent_id
+def _log_all(client: Any, run_id: str, metrics: Sequence[Any]) -> None:
+    for start in range(0, len(metrics), MAX_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
 
 
 def config_params(config: Config) -> dict[str, Any]:
@@ -193,13 +289,14 @@ def _is_number(value: Any) -> bool:
     return not pd.isna(value) and math.isfinite(float(value))
 
 
-def _log_inputs(client: Any, run_id: str, datasets: Sequence[DatasetInfo]) -> None:
+def _log_inputs(client: Any, run_id: str, datasets: Sequence[Dataset | DatasetInfo]) -> None:
     """Log data sets with a digest of their whole content, not of a sample."""
     from mlflow.entities import Dataset as LoggedDataset
     from mlflow.entities import DatasetInput, InputTag
 
     inputs = []
-    for data in datasets:
+    for given in datasets:
+        data = describe(given) if isinstance(given, Dataset) else given
         profile = {
             "cells": data.cells,
             "genes": data.genes,

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,8 @@ from benchmarks.resources import Measure
 from benchmarks.scores import SCORES
 from benchmarks.splits import Fold
 from benchmarks.versions import versions_hash
+
+__all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]
 
 PLACE = ("study", "dataset", "fold", "fold_index", "rare_set", "n", "strategy", "classifier")
 
@@ -126,7 +128,7 @@ def run_unit(unit: Unit) -> Record:
         ``rows``, one per arm and classifier; ``classes``, one per row and type; ``tallies``, one
         per row and donor, with calls counted against true types.
     """
-    with _one_thread():
+    with one_thread():
         return _run(unit)
 
 
@@ -225,7 +227,7 @@ def _base(unit: Unit) -> Record:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Bound every thread pool to one thread, and put it back afterwards."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else None
@@ -239,19 +241,21 @@ def _one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def run_in_worker(unit: Unit) -> Record:
+def run_in_worker(work: Callable[[Any], Record], unit: Any) -> Record:
     """Run a unit in a worker process, which leaves Ctrl-C to its parent.
 
     Parameters
     ----------
-    unit : Unit
+    work : callable
+        Runs a unit, as `run_unit` does.
+    unit : object
         What to run.
 
     Returns
     -------
     dict
-        As `run_unit`.
+        What the work gave.
     """
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():  # a Dask worker has its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return run_unit(unit)
+    return work(unit)

@@ -30,6 +30,7 @@ SHARED_CODE = (
     "genes",
     "judging",
     "learners",
+    "objects",
     "registry",
     "resamplers",
     "scores",
@@ -79,10 +80,37 @@ def _versions_hash(package: bool) -> str:
     here = Path(__file__).parent
     files = [here / f"{name}.py" for name in SHARED_CODE]
     if package:
-        files.append(here / "latent_gaussian.py")
-        spec = find_spec("scdiff_augment")
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            files += sorted(Path(folder).rglob("*.py"))
+        files += [here / "latent_gaussian.py", *package_files()]
+    return code_hash(tuple(files))
+
+
+def package_files() -> list[Path]:
+    """Return the modules of scdiff_augment.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+    """
+    spec = find_spec("scdiff_augment")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return [file for folder in folders for file in sorted(Path(folder).rglob("*.py"))]
+
+
+@cache
+def code_hash(files: tuple[Path, ...]) -> str:
+    """Return a hash over the libraries' versions and the files' content.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Modules that a result depends on; one that is absent counts as empty.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits.
+    """
     sha = hashlib.sha256(repr(sorted(versions().items())).encode())
     for file in files:
         if file.is_file():

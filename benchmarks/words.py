@@ -26,13 +26,15 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def spread(mean: float, sd: float) -> str:
+def spread(mean: float, sd: float, digits: int = 3) -> str:
     """Return a mean with its standard deviation.
 
     Parameters
     ----------
     mean, sd : float
         Either may be NaN.
+    digits : int, default=3
+        After the point.
 
     Returns
     -------
@@ -41,7 +43,8 @@ def spread(mean: float, sd: float) -> str:
     """
     if pd.isna(mean):
         return DASH
-    return f"{mean:.3f}" if pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+    shown = f"{mean:.{digits}f}".replace("-", "−")
+    return shown if pd.isna(sd) else f"{shown} ± {sd:.{digits}f}"
 
 
 def signed(value: float) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from importlib.metadata import version
 from typing import Any
 
 import anndata as ad
@@ -12,10 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .expression import take_apart
+from .fingerprint import cell_hashes, digest
 from .oversampler import DiffusionOversampler
+from .synthetic import KEY, MARK, SOURCE, names, versions
 
-MARK = "is_synthetic"
-"""Column of obs that tells synthetic cells from real ones."""
+PEOPLE = ("donor", "sample", "batch")
+"""Columns of obs that say where a real cell came from: a synthetic one came from none."""
 
 
 def oversample_adata(
@@ -23,6 +23,8 @@ def oversample_adata(
     label_key: str,
     *,
     layer: str | None = None,
+    donor_key: str | None = None,
+    batch_key: str | None = None,
     sampler: DiffusionOversampler | None = None,
 ) -> ad.AnnData:
     """Append synthetic cells to an AnnData.
@@ -35,6 +37,9 @@ def oversample_adata(
         Column of ``obs`` with the classes to balance.
     layer : str, optional
         Layer to learn from; default is ``X``.
+    donor_key, batch_key : str, optional
+        Columns of ``obs`` that are conditions beside the class: new cells are spread over donors
+        and batches as the real cells of their class are.
     sampler : DiffusionOversampler, optional
         The sampler to use, and fit; default is ``DiffusionOversampler()``.
 
@@ -42,19 +47,21 @@ def oversample_adata(
     -------
     AnnData of shape (n_cells + n_new, n_genes)
         ``X`` holds what was learnt from (the layer, where one was named), the real cells first
-        and unchanged. ``obs`` holds `label_key` and "is_synthetic"; other columns keep their
-        values for real cells and are missing for synthetic ones. Synthetic cells are named
-        "synth-<label>-<i>". ``var`` is kept. ``obsm``, ``varm``, ``obsp``, other layers, ``raw``
-        and ``uns`` are dropped, since they are not defined for synthetic cells or may not fit
-        them. ``uns["scdiff_augment"]`` holds parameters, numbers of cells, versions and a hash of
-        the real cells.
+        and unchanged. ``obs`` holds `label_key`, "is_synthetic" and "synthetic_source", the name
+        of the real cell that a synthetic one started from, if any. Donor and batch of a synthetic
+        cell are what it was conditioned on; columns named donor, sample or batch that were not
+        given as keys say "synthetic"; other columns are missing for synthetic cells, which are
+        named "synth-<label>-<i>". ``var`` is kept. ``obsm``, ``varm``, ``obsp``, other layers,
+        ``raw`` and ``uns`` are dropped, since they are not defined for synthetic cells or may not
+        fit them. ``uns["scdiff_augment"]`` holds parameters, numbers of cells, versions and a
+        hash of the real cells.
 
     Raises
     ------
     TypeError
         If `adata` is not an AnnData.
     KeyError
-        If `label_key` or `layer` does not exist; the message lists what does.
+        If a key or `layer` does not exist; the message lists what does.
     ValueError
         If a label is missing, `adata` is backed by a file, or "is_synthetic" holds anything but
         booleans.
@@ -77,22 +84,50 @@ def oversample_adata(
         raise ValueError("adata is backed by a file; read it first with adata.to_memory().")
     X = _matrix(adata, layer)
     labels = _labels(adata.obs, label_key)
+    given = {"donor": donor_key, "batch": batch_key}
+    keys = {name: key for name, key in given.items() if key is not None}
+    annotations = {name: _labels(adata.obs, key).to_numpy() for name, key in keys.items()}
     sampler = DiffusionOversampler() if sampler is None else sampler
-    X_resampled, y_resampled = sampler.fit_resample(X, labels.to_numpy())
+    X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
-    obs = _obs(adata.obs, label_key, new_labels)
+    n_new = len(new_labels)
+    new_columns = {key: np.full(n_new, "synthetic") for key in PEOPLE if key in adata.obs}
+    new_columns |= {keys[k]: v for k, v in getattr(sampler, "annotations_", {}).items()}
+    rows = getattr(sampler, "synthetic_source_", np.full(n_new, -1))
+    sources = [None if row < 0 else adata.obs_names[row] for row in rows]
+    obs = _obs(adata.obs, label_key, new_labels, new_columns, sources)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
-    result.uns["scdiff_augment"] = {
+    counted = take_apart(X.toarray() if sparse.issparse(X) else X, sampler.expression)
+    result.uns[KEY] = {
         "label_key": label_key,
         "layer": layer or "X",
-        "parameters": {k: str(v) for k, v in sampler.get_params().items()},
+        "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
         "synthetic_labels": classes.astype(str),  # two arrays: labels may hold "/", keys may not
         "synthetic_cells": sizes,
-        "training_hash": hashlib.sha256(np.ascontiguousarray(_dense(X)).tobytes()).hexdigest(),
-        "versions": {p: version(p) for p in ("scdiff-augment", "torch", "numpy")},
+        "training_hash": digest(cell_hashes(counted, adata.var_names.to_numpy(dtype=str))),
+        "versions": versions(),
     }
     return result
+
+
+def _resampled(
+    sampler: DiffusionOversampler,
+    adata: ad.AnnData,
+    X: Any,
+    labels: np.ndarray,
+    annotations: dict[str, np.ndarray],
+) -> tuple[Any, np.ndarray]:
+    """Resample; genes go by name where a pretrained generator may know others."""
+    if sampler.generator is None or sampler.generator.genes_ is None:
+        return sampler.fit_resample(X, labels, **annotations)
+    dense = X.toarray() if sparse.issparse(X) else X
+    frame = pd.DataFrame(dense, columns=adata.var_names.astype(str))
+    resampled, y = sampler.fit_resample(frame, labels, **annotations)
+    new = resampled.iloc[len(labels) :].to_numpy().astype(X.dtype)
+    if sparse.issparse(X):
+        return sparse.vstack([X, sparse.csr_matrix(new)], format="csr"), y
+    return np.vstack([X, new]), y
 
 
 def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
@@ -102,10 +137,6 @@ def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
     if X is None:
         raise ValueError("adata.X is None; name the layer to learn from with layer=...")
     return X.tocsr() if sparse.issparse(X) else np.asarray(X)
-
-
-def _dense(X: Any) -> np.ndarray:
-    return X.toarray() if sparse.issparse(X) else X
 
 
 def _labels(obs: pd.DataFrame, label_key: str) -> pd.Series:
@@ -129,7 +160,13 @@ def _labels(obs: pd.DataFrame, label_key: str) -> pd.Series:
     return labels
 
 
-def _obs(obs: pd.DataFrame, label_key: str, new_labels: pd.Series) -> pd.DataFrame:
+def _obs(
+    obs: pd.DataFrame,
+    label_key: str,
+    new_labels: pd.Series,
+    new_columns: dict[str, np.ndarray],
+    sources: list[str | None],
+) -> pd.DataFrame:
     """Real cells as they were, then synthetic ones, in types that a file can hold."""
     real = obs.copy()
     for column in obs.columns.drop(label_key):
@@ -137,23 +174,23 @@ def _obs(obs: pd.DataFrame, label_key: str, new_labels: pd.Series) -> pd.DataFra
             real[column] = obs[column].astype("boolean")
         elif obs[column].dtype.kind in "iu":
             real[column] = obs[column].astype("Int64")
-    names = _names(new_labels, set(obs.index))
-    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(names))
-    both = real.reindex([*obs.index, *names]) if obs.index.is_unique else pd.concat([real, new])
-    label = np.concatenate([obs[label_key].to_numpy(), new_labels.to_numpy()])
-    both[label_key] = pd.Series(label, index=both.index).astype(obs[label_key].dtype)
+    taken = names(new_labels.tolist(), set(obs.index))
+    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(taken))
+    both = real.reindex([*obs.index, *taken]) if obs.index.is_unique else pd.concat([real, new])
+    for column, values in {label_key: new_labels.to_numpy(), **new_columns}.items():
+        both[column] = _continued(obs[column], values, both.index)
     marked = obs[MARK].to_numpy(dtype=bool) if MARK in obs else np.zeros(len(obs), dtype=bool)
     both[MARK] = np.concatenate([marked, np.ones(len(new), dtype=bool)])
+    before = list(obs[SOURCE]) if SOURCE in obs else [None] * len(obs)
+    both[SOURCE] = pd.Categorical([*before, *sources])
     return both
 
 
-def _names(labels: pd.Series, taken: set[str]) -> list[str]:
-    """synth-<label>-<i>, counting on from names that are there already."""
-    count: Counter[str] = Counter()
-    names = []
-    for label in labels.astype(str):
-        while f"synth-{label}-{count[label]}" in taken:
-            count[label] += 1
-        names.append(f"synth-{label}-{count[label]}")
-        count[label] += 1
-    return names
+def _continued(column: pd.Series, values: np.ndarray, index: pd.Index) -> pd.Series:
+    """Extend a column by new values, in its type where that can hold them."""
+    joined = pd.Series(np.concatenate([column.to_numpy(dtype=object), values]), index=index)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        extra = [v for v in pd.unique(values) if v not in column.cat.categories]
+        return joined.astype(column.cat.add_categories(extra).dtype)
+    fits = set(values.tolist()) <= set(column.tolist())
+    return joined.astype(column.dtype) if fits else joined.astype(str).astype("category")

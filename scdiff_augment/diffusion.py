@@ -53,6 +53,12 @@ def select_sigmas(ladder: Tensor, n_steps: int, sigma_max: float | None = None) 
     return torch.cat([below.flip(0), below.new_zeros(1)])
 
 
+def shorten(sigmas: Tensor, strength: float) -> Tensor:
+    """Keep the last part of falling levels: a share `strength` of the steps, at least one."""
+    n_steps = len(sigmas) - 1
+    return sigmas[n_steps - max(1, round(strength * n_steps)) :]
+
+
 def timestep_weights(ladder: Tensor, mean: float = -0.6, std: float = 1.2) -> Tensor:
     """Probability of each rung in training: log-normal in sigma ([edm] table 1)."""
     log_sigma = ladder.double().log()
@@ -110,6 +116,25 @@ def sample_dpmpp(
             direction = (1 + 1 / (2 * r)) * denoised - previous / (2 * r)
         z = (lower / sigma) * z - torch.expm1(-h) * direction
         previous, previous_h = denoised, h
+    return z
+
+
+def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 10) -> Tensor:
+    """Noise from which `sample_ddim` leads to `z`, level by level upwards ([ddim] §4.3).
+
+    Each step solves DDIM's own equation for the noisier latent by fixed-point iteration, where the
+    usual inversion evaluates the model at the level below and drifts (Pan et al. 2023,
+    arXiv:2309.04907).
+    """
+    for lower, sigma in pairwise(sigmas.flip(0)):
+        keep = lower / sigma
+        noisier = z
+        if lower > 0:  # Euler upwards, a first guess
+            noisier = z / keep - (1 / keep - 1) * model(z, lower.expand(len(z)))
+        for _ in range(n_iterations):
+            back = keep * noisier + (1 - keep) * model(noisier, sigma.expand(len(z)))
+            noisier = noisier + (z - back)
+        z = noisier
     return z
 
 

@@ -171,7 +171,7 @@ def put_together(
 def depth_normalised(counts: NDArray, target: float = 1e4) -> NDArray[np.float32]:
     """log1p of counts scaled to `target` per cell: what encoders read."""
     totals = np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
-    values = counts * (target / totals).astype(np.float32)[:, None]
+    values = np.asarray(counts, dtype=np.float32) * (target / totals).astype(np.float32)[:, None]
     return np.log1p(values, out=values)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .diffusion import Model
 from .mixture import NoisyMixture
-from .networks import NoiseMLP
+from .networks import NoiseMLP, State
 
 
 class LatentClassifier(nn.Module):
@@ -46,6 +47,20 @@ class LatentClassifier(nn.Module):
             logits = logits + self.network(z / torch.sqrt(1 + sigma**2)[:, None], sigma)
         return torch.log_softmax(logits, dim=1)
 
+    def to_state(self) -> State:
+        """Return what storage keeps."""
+        shape = None if self.network is None else self.network.shape
+        return {"network": shape}, self.state_dict()
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> LatentClassifier:
+        """Build the classifier that `to_state` described."""
+        mixture = NoisyMixture.blank(*tensors["mixture.means"].shape)
+        network = None if meta["network"] is None else NoiseMLP(**meta["network"])
+        classifier = cls(mixture, network)
+        classifier.load_state_dict(tensors)
+        return classifier.eval()
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -56,30 +71,37 @@ class Condition:
     classifier : LatentClassifier or callable ``(z, sigma) -> log probabilities``
     target : Tensor of shape (B,)
         Index of the wanted class for each cell.
-    scale : float
-        Weight of the gradient; 1 is Bayes' rule, more sharpens the class.
+    scale : float or Tensor of shape (B,)
+        Weight of the gradient; 1 is Bayes' rule, more sharpens the class. Two conditions of
+        weights 1 - w and w on one classifier lead from one class to the other.
     """
 
     classifier: Model
     target: Tensor
-    scale: float = 1.0
+    scale: float | Tensor = 1.0
 
 
-def guide(model: Model, conditions: Sequence[Condition]) -> Model:
+def guide(
+    model: Model, conditions: Sequence[Condition], interval: tuple[float, float] | None = None
+) -> Model:
     """Wrap a denoiser so that it also follows the conditions' gradients.
 
     By Tweedie's formula a score correction ``g`` moves the denoised latent by ``sigma² g``;
-    the gradients of several conditions add up.
+    the gradients of several conditions add up. With an `interval` (low, high) of sigma, the
+    gradients act inside it only (Kynkäänniemi et al. 2024, arXiv:2404.07724).
     """
     if not conditions:
         return model
 
     def guided(z: Tensor, sigma: Tensor) -> Tensor:
+        if interval is not None and not interval[0] <= float(sigma[0]) <= interval[1]:
+            return model(z, sigma)
         with torch.enable_grad():
             z_ = z.detach().requires_grad_(True)
             total = z_.new_zeros(())
             for c in conditions:
-                total = total + c.scale * c.classifier(z_, sigma).gather(1, c.target[:, None]).sum()
+                log_probability = c.classifier(z_, sigma).gather(1, c.target[:, None])[:, 0]
+                total = total + (c.scale * log_probability).sum()
             (gradient,) = torch.autograd.grad(total, z_)  # (B, D)
         return model(z, sigma) + sigma[:, None] ** 2 * gradient
 

@@ -36,6 +36,12 @@ class NoisyMixture(nn.Module):
         self.register_buffer("axes", axes)  # (K, D, D), columns are eigenvectors
         self.register_buffer("log_weights", weights.log())  # (K,)
 
+    @classmethod
+    def blank(cls, n_components: int, n_latent: int) -> NoisyMixture:
+        """Build a mixture of this shape, to be filled by ``load_state_dict``."""
+        eye = torch.eye(n_latent).expand(n_components, -1, -1)
+        return cls(torch.zeros(n_components, n_latent), eye, torch.ones(n_components))
+
     def log_joint(self, z: Tensor, sigma: Tensor) -> Tensor:
         """Log of [weight_k N(z; mean_k, covariance_k + sigma² I)] without 2 pi, (B, K)."""
         projected, variance = self._project(z, sigma)

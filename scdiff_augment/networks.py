@@ -7,12 +7,18 @@ global random state alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from .mixture import NoisyMixture
+
+State = tuple[dict[str, Any], dict[str, Tensor]]
+"""What storage needs of a part: plain values, and tensors."""
 
 
 class Linear(nn.Module):
@@ -57,7 +63,7 @@ class NoiseEmbedding(nn.Module):
 class NoiseBlock(nn.Module):
     """Residual block whose hidden units are shifted and scaled by the noise level."""
 
-    def __init__(self, width: int, generator: torch.Generator):
+    def __init__(self, width: int, generator: torch.Generator | None):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.first = Linear(width, width, generator)
@@ -78,7 +84,12 @@ class NoiseMLP(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, n_out: int, width: int, n_blocks: int, generator: torch.Generator
+        self,
+        n_in: int,
+        n_out: int,
+        width: int,
+        n_blocks: int,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.embed = NoiseEmbedding(64)
@@ -89,6 +100,16 @@ class NoiseMLP(nn.Module):
         self.up = nn.ModuleList(NoiseBlock(width, generator) for _ in range(n_blocks // 2))
         self.norm = nn.LayerNorm(width)
         self.leave = Linear(width, n_out)
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Arguments that build a network of this shape."""
+        return {
+            "n_in": self.enter.weight.shape[1],
+            "n_out": self.leave.weight.shape[0],
+            "width": self.enter.weight.shape[0],
+            "n_blocks": 2 * len(self.down) + len(self.middle),
+        }
 
     def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
         noise = silu(self.noise(self.embed(sigma)))  # (B, width)
@@ -136,14 +157,59 @@ class Denoiser(nn.Module):
         reach = sigma_ * self.scale / torch.sqrt(sigma_**2 + self.scale**2)
         return expected + reach * self.network(z / torch.sqrt(1 + sigma_**2), sigma)
 
+    def to_state(self) -> State:
+        """Return what storage keeps."""
+        return {"network": self.network.shape}, self.state_dict()
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> Denoiser:
+        """Build the denoiser that `to_state` described."""
+        mixture = NoisyMixture.blank(*tensors["mixture.means"].shape)
+        denoiser = cls(mixture, tensors["scale"], NoiseMLP(**meta["network"]))
+        denoiser.load_state_dict(tensors)
+        return denoiser.eval()
+
+
+class CountEncoder(nn.Module):
+    """MLP from log1p values to a latent; LayerNorm, so that a cell's latent is its own affair."""
+
+    def __init__(
+        self,
+        n_genes: int,
+        hidden: Sequence[int],
+        n_latent: int,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        sizes = [n_genes, *hidden]
+        self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.LayerNorm(b) for b in hidden)
+        self.leave = Linear(sizes[-1], n_latent, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        h = features
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            h = silu(norm(layer(h)))
+        return self.leave(h)  # (B, n_latent)
+
 
 class CountDecoder(nn.Module):
     """log proportions of the genes, given a latent; starts at the mean profile."""
 
-    def __init__(self, n_latent: int, log_mean: Tensor, width: int, generator: torch.Generator):
+    def __init__(
+        self,
+        n_latent: int,
+        log_mean: Tensor,
+        hidden: Sequence[int],
+        generator: torch.Generator | None = None,
+    ):
         super().__init__()
-        self.hidden = Linear(n_latent, width, generator)
-        self.genes = Linear(width, len(log_mean), bias=log_mean)
+        sizes = [n_latent, *hidden]
+        self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
+        self.genes = Linear(sizes[-1], len(log_mean), bias=log_mean)
 
     def forward(self, z: Tensor) -> Tensor:
-        return torch.log_softmax(self.genes(silu(self.hidden(z))), dim=1)  # (B, genes)
+        h = z
+        for layer in self.layers:
+            h = silu(layer(h))
+        return torch.log_softmax(self.genes(h), dim=1)  # (B, genes)

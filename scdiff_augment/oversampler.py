@@ -3,138 +3,22 @@
 from __future__ import annotations
 
 import numbers
-from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
-from imblearn.utils import Substitution, check_target_type
+from imblearn.utils import Substitution
 from imblearn.utils._docstring import _random_state_docstring
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import validate_data
+from sklearn.base import clone
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from .expression import detect_kind
-from .generator import PARAMETERS, LatentDiffusion
-from .validation import (
-    cast,
-    cells_with_counts,
-    refuse_anndata,
-    require_finite,
-    require_labels,
-)
-
-Draw = Callable[[NDArray], NDArray[np.float32]]
-
-
-class GenerativeOverSampler(BaseOverSampler):
-    """What every oversampler that learns a model of the training fold has in common.
-
-    A subclass implements `_fit_model`; validation, exact class counts, containers and dtypes
-    are dealt with here.
-    """
-
-    def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> GenerativeOverSampler:
-        """Check X and y and find ``sampling_strategy_``; nothing is trained.
-
-        Parameters
-        ----------
-        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
-            Expression matrix.
-        y : array-like of shape (n_cells,)
-            Class of each cell.
-        **params : dict
-            Passed on as imbalanced-learn does.
-
-        Returns
-        -------
-        object
-            The sampler itself.
-        """
-        refuse_anndata(X)
-        require_labels(y)
-        return super().fit(X, y, **params)
-
-    def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
-        """Learn the real cells and append synthetic ones.
-
-        Parameters
-        ----------
-        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
-            Counts, log1p of depth-normalised counts, or any real matrix. Finite.
-        y : array-like of shape (n_cells,)
-            Class of each cell.
-        **params : dict
-            Passed on as imbalanced-learn does.
-
-        Returns
-        -------
-        X_resampled : same container as X, of shape (n_cells + n_new, n_genes)
-            The real cells, first and unchanged, then the synthetic ones, class by class.
-        y_resampled : same container as y, of shape (n_cells + n_new,)
-            Their classes.
-
-        Raises
-        ------
-        TypeError
-            If X is an AnnData; `oversample_adata` takes those.
-        ValueError
-            If X holds NaN or infinity, contradicts `expression`, or y has one class.
-        """
-        refuse_anndata(X)
-        require_labels(y)
-        return super().fit_resample(X, y, **params)
-
-    @abstractmethod
-    def _fit_model(
-        self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
-    ) -> Draw:
-        """Learn dense X; return a function from wanted classes to new rows."""
-
-    def _check_X_y(self, X: Any, y: Any, accept_sparse: Any = None) -> tuple[Any, NDArray, bool]:
-        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        X_checked, y = validate_data(
-            self,
-            X=X,
-            y=y,
-            reset=True,
-            accept_sparse=accept_sparse or ["csr", "csc"],
-            ensure_all_finite=False,
-        )
-        require_finite(X_checked, getattr(self, "feature_names_in_", None))
-        if len(np.unique(y)) == 1:
-            raise ValueError(
-                f"The target 'y' needs to have more than 1 class. Got 1 class instead: {y[0]!s} "
-                f"({len(y)} cells). Balancing compares classes; "
-                f"LatentDiffusion().fit(X).sample(n=100) draws cells without labels."
-            )
-        return X_checked, y, binarize_y
-
-    def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
-        for name in ("generator_", "history_"):
-            self.__dict__.pop(name, None)  # of an earlier call
-        wanted = [label for label, n in self.sampling_strategy_.items() for _ in range(n)]
-        if not wanted:
-            return X.copy(), y.copy()
-        labels = np.array(wanted, dtype=y.dtype)
-        dense = np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X)
-        kind = getattr(self, "expression", "auto")
-        used = cells_with_counts(dense, y, detect_kind(dense) if kind == "auto" else kind)
-        _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
-        weight = counts[codes] ** -0.5  # rare types are seen more often, not equally often
-        random_state = check_random_state(self.random_state)
-        draw = self._fit_model(dense[used], y[used], weight, random_state)
-        new = draw(labels)
-        new = cast(new, X.dtype)
-        if sparse.issparse(X):
-            container = type(X)
-            stacked = sparse.vstack([X, container(new)], format=X.format)
-        else:
-            stacked = np.vstack([X, new])
-        return stacked, np.hstack([y, labels])
+from .expression import depth_normalised, take_apart
+from .generator import LatentDiffusion
+from .judging import draw_accepted, warn_of_rejected
+from .oversampling import Draw, GenerativeOverSampler, start_cells
+from .parameters import PARAMETERS, clone_but_keep
+from .transfer import adapted
 
 
 @Substitution(
@@ -163,8 +47,37 @@ class DiffusionOversampler(GenerativeOverSampler):
         Principal components of the latent; clamped to what X allows, said in ``history_``. "auto"
         takes one for every 35 cells, 5 to 50.
 
+    encoder : str or object, default="pca"
+        "pca", "autoencoder", "autoencoder-published", an `AutoEncoder`, a `SCimilarityEncoder`, or
+        any fitted object with ``transform``; see `LatentDiffusion`. A fitted object is shared
+        with clones of the sampler, not refitted.
+
     guidance_scale : float, default=1.0
         Weight of the class gradient in sampling; 1 is Bayes' rule, more sharpens classes.
+
+    guidance_interval : (low, high), default=None
+        Noise levels sigma between which the gradient acts; everywhere by default.
+
+    strength : float in (0, 1], default=1.0
+        1 draws cells from pure noise. Less starts from real cells of the class, each in turn,
+        noised to the level from which this share of the sampler's steps remains; such a class
+        needs at least 2 cells.
+
+    balance : float in [0, 1], default=0.5
+        How far training batches are balanced: cells are drawn with weight ``n_class ** -balance``.
+        0 keeps the natural proportions, 1 shows all classes equally often.
+
+    judge : classifier, default=None
+        An unfitted scikit-learn classifier that is fitted on the real cells and rejects new cells
+        that it takes for another class. They are drawn again, up to 10 times; counts stay exact.
+
+    generator : LatentDiffusion, default=None
+        A pretrained model: only the classes are learnt here (and a decoder, where the genes
+        differ). The parameters of training are then without effect. Its genes and those of X are
+        matched by name.
+
+    on_overlap : {{"warn", "raise", "ignore"}}, default="warn"
+        What to do if `generator` has seen cells of X in its training.
 
     sampler : {{"dpm++", "ddim", "ddpm"}}, default="dpm++"
         How noise becomes cells; "ddpm" wants ``n_steps=n_timesteps``.
@@ -198,7 +111,13 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     generator_ : LatentDiffusion
         The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells. Neither
-        this nor ``history_`` exists where no cell was asked for.
+        this nor the attributes below exist where no cell was asked for.
+
+    synthetic_source_ : ndarray of shape (n_new,)
+        Row of X that each new cell started from; -1 for pure noise.
+
+    annotations_ : dict of str to ndarray of shape (n_new,)
+        "donor" and "batch" of the new cells, where they were given.
 
     history_ : dict
         Losses of the training steps, and notes on what was adapted to the data.
@@ -237,6 +156,12 @@ class DiffusionOversampler(GenerativeOverSampler):
         **PARAMETERS,
         **BaseOverSampler._parameter_constraints,
         "guidance_scale": [Interval(numbers.Real, 0, None, closed="left")],
+        "guidance_interval": ["array-like", None],
+        "strength": [Interval(numbers.Real, 0, 1, closed="right")],
+        "balance": [Interval(numbers.Real, 0, 1, closed="both")],
+        "judge": [HasMethods(["fit", "predict"]), None],
+        "generator": [LatentDiffusion, None],
+        "on_overlap": [StrOptions({"warn", "raise", "ignore"})],
     }
 
     def __init__(
@@ -245,8 +170,15 @@ class DiffusionOversampler(GenerativeOverSampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         expression: str = "auto",
+        encoder: Any = "pca",
         n_latent: int | str = "auto",
         guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, float] | None = None,
+        strength: float = 1.0,
+        balance: float = 0.5,
+        judge: Any = None,
+        generator: LatentDiffusion | None = None,
+        on_overlap: str = "warn",
         sampler: str = "dpm++",
         n_steps: int = 20,
         n_timesteps: int = 1000,
@@ -261,8 +193,15 @@ class DiffusionOversampler(GenerativeOverSampler):
         super().__init__(sampling_strategy=sampling_strategy)
         self.random_state = random_state
         self.expression = expression
+        self.encoder = encoder
         self.n_latent = n_latent
         self.guidance_scale = guidance_scale
+        self.guidance_interval = guidance_interval
+        self.strength = strength
+        self.balance = balance
+        self.judge = judge
+        self.generator = generator
+        self.on_overlap = on_overlap
         self.sampler = sampler
         self.n_steps = n_steps
         self.n_timesteps = n_timesteps
@@ -274,24 +213,122 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    def fit_resample(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        donor: ArrayLike | None = None,
+        batch: ArrayLike | None = None,
+        **params: Any,
+    ) -> tuple[Any, Any]:
+        """Learn the real cells and append synthetic ones.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
+            Counts, log1p of depth-normalised counts, or any real matrix. Finite.
+        y : array-like of shape (n_cells,)
+            Class of each cell.
+        donor, batch : array-like of shape (n_cells,), optional
+            Donor and batch of each cell. Each becomes a condition of its own: new cells of a class
+            are spread over its donors and batches as its real cells are, and steered there;
+            ``annotations_`` says which. In pipelines they are routed as scikit-learn's metadata:
+            ``set_fit_resample_request(donor=True)``.
+        **params : dict
+            Passed on as imbalanced-learn does.
+
+        Returns
+        -------
+        X_resampled : same container as X, of shape (n_cells + n_new, n_genes)
+            The real cells, first and unchanged, then the synthetic ones, class by class.
+        y_resampled : same container as y, of shape (n_cells + n_new,)
+            Their classes.
+
+        Raises
+        ------
+        TypeError
+            If X is an AnnData; `oversample_adata` takes those.
+        ValueError
+            If X holds NaN or infinity, contradicts `expression`, or y has one class.
+        """
+        return super().fit_resample(X, y, donor=donor, batch=batch, **params)
+
     def _fit_model(
-        self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
+        self,
+        X: NDArray,
+        y: NDArray,
+        weight: NDArray,
+        random_state: np.random.RandomState,
+        **annotations: NDArray,
     ) -> Draw:
-        model = LatentDiffusion(
-            expression=self.expression,
-            n_latent=self.n_latent,
-            width=self.width,
-            n_blocks=self.n_blocks,
-            decoder_steps=self.decoder_steps,
-            denoiser_steps=self.denoiser_steps,
-            classifier_steps=self.classifier_steps,
-            n_timesteps=self.n_timesteps,
-            sampler=self.sampler,
-            n_steps=self.n_steps,
-            random_state=random_state,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
-        self.generator_ = model.fit(X, groups=y, sample_weight=weight).add_condition("y", y)
-        self.history_ = model.history_
-        return lambda labels: model.sample({"y": labels}, guidance_scale=self.guidance_scale)
+        self._require_two_cells(y)
+        model = self._model_of(X, y, weight, random_state)
+        for name, labels in {"y": y, **annotations}.items():
+            model.add_condition(name, labels, X=None if self.generator is None else X)
+        self.generator_, self.history_ = model, model.history_
+        rng = np.random.default_rng(random_state.randint(2**31 - 1))
+
+        def draw(labels: NDArray) -> NDArray[np.float32]:
+            like = start_cells(y, labels, rng)  # a real cell of the class for each new one
+            self.annotations_ = {name: values[like] for name, values in annotations.items()}
+            self.synthetic_source_ = like if self.strength < 1 else np.full(len(like), -1)
+            wanted = {"y": labels, **self.annotations_}
+
+            def some(positions: NDArray) -> NDArray[np.float32]:
+                return model.sample(
+                    {name: values[positions] for name, values in wanted.items()},
+                    len(positions),
+                    guidance_scale=self.guidance_scale,
+                    guidance_interval=self.guidance_interval,
+                    start=X[like[positions]] if self.strength < 1 else None,
+                    strength=self.strength,
+                )
+
+            if self.judge is None:
+                return some(np.arange(len(labels)))
+            judge = clone(self.judge).fit(self._judged(X), y)
+            cells, accepted = draw_accepted(
+                some, lambda cells, label: judge.predict(self._judged(cells)) == label, labels
+            )
+            self.history_["accepted"] = float(accepted.mean())
+            self.history_["notes"] += warn_of_rejected(labels, accepted)
+            return cells
+
+        return draw
+
+    def _model_of(
+        self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
+    ) -> LatentDiffusion:
+        """Learn the backbone here, or take the pretrained one."""
+        genes = getattr(self, "feature_names_in_", None)
+        if self.generator is not None:
+            return adapted(
+                self.generator,
+                take_apart(X, self.expression),
+                genes,
+                random_state=random_state,
+                on_overlap=self.on_overlap,
+            )
+        shared = set(LatentDiffusion().get_params(deep=False)) - {"random_state"}
+        parameters = {name: getattr(self, name) for name in shared}
+        model = LatentDiffusion(**parameters, random_state=random_state)
+        return model.fit(X, groups=y, sample_weight=weight, genes=genes)
+
+    def _require_two_cells(self, y: NDArray) -> None:
+        """Refuse to start from a single real cell: it would be copied."""
+        labels, counts = np.unique(y, return_counts=True)
+        for label, n in zip(labels, counts, strict=True):
+            if self.strength < 1 and n < 2 and self.sampling_strategy_.get(label, 0):
+                raise ValueError(
+                    f"class '{label}' has 1 cell; `strength={self.strength:g}` starts from real "
+                    f"cells and needs at least 2. Use strength=1.0 or leave the class out of "
+                    f"sampling_strategy."
+                )
+
+    def _judged(self, X: NDArray) -> NDArray:
+        """Return what a judge reads: log1p values, or real values as they are."""
+        return depth_normalised(X) if self.generator_._kind == "counts" else X
+
+    def __sklearn_clone__(self) -> DiffusionOversampler:
+        return clone_but_keep(self, ("encoder", "generator"))

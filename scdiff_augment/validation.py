@@ -78,6 +78,59 @@ def require_labels(y: Any) -> None:
         )
 
 
+def require_codes(
+    name: str, labels: Any, n_cells: int, whose: str = "the cells of X"
+) -> NDArray[np.int64]:
+    """Codes of labels, one for each cell."""
+    require_labels(labels)
+    if np.shape(labels) != (n_cells,):
+        raise ValueError(
+            f"{name} needs one label for each of {whose} ({n_cells}), got shape "
+            f"{np.shape(labels)}. Pass the labels of those cells, in their order."
+        )
+    return np.unique(np.asarray(labels), return_inverse=True)[1]
+
+
+def require_weights(sample_weight: Any, n_cells: int) -> NDArray[np.float64]:
+    """Weights of cells that sum to 1; equal ones for None."""
+    weight = np.ones(n_cells) if sample_weight is None else np.asarray(sample_weight, float)
+    if weight.shape != (n_cells,):
+        raise ValueError(
+            f"`sample_weight` needs one value for each of the {n_cells} cells, got shape "
+            f"{weight.shape}."
+        )
+    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.sum() > 0):
+        raise ValueError(
+            f"`sample_weight` must be finite, not negative and not all 0; it runs from "
+            f"{weight.min():g} to {weight.max():g}."
+        )
+    return weight / weight.sum()
+
+
+def require_genes(genes: Any, n_genes: int) -> NDArray[np.str_] | None:
+    """Names of genes, one for each column, each once."""
+    if genes is None:
+        return None
+    names = np.asarray(genes).astype(str)
+    if names.shape != (n_genes,):
+        raise ValueError(
+            f"`genes` needs one name for each of the {n_genes} columns, got shape {names.shape}."
+        )
+    values, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"gene names must be unique, but '{values[counts > 1][0]}' stands {counts.max()} "
+            f"times. Sum those columns, or use adata.var_names_make_unique()."
+        )
+    return names
+
+
+def require_annotation(name: str, values: Any, n_cells: int) -> NDArray:
+    """Labels of cells given by keyword, one for each cell."""
+    require_codes(f"`{name}`", values, n_cells)
+    return np.asarray(values)
+
+
 def require_finite(X: Any, names: NDArray | None) -> None:
     """Refuse NaN and infinity, with the place of the first."""
     values = X.data if sparse.issparse(X) else X
@@ -96,12 +149,53 @@ def require_finite(X: Any, names: NDArray | None) -> None:
     )
 
 
-def require_matrix(X: NDArray) -> None:
-    """Refuse what the model cannot learn from: not dense, not numeric, not finite."""
-    if X.ndim != 2 or X.dtype.kind not in "buif" or len(X) < 2:
+def dense_matrix(X: Any) -> tuple[NDArray, NDArray | None]:
+    """Cells as a dense, finite array, and the names of the genes where X has any."""
+    refuse_anndata(X)
+    genes = None
+    if isinstance(X, pd.DataFrame):
+        if all(isinstance(name, str) for name in X.columns):
+            genes = X.columns.to_numpy(dtype=str)
+        X = X.to_numpy()
+    X = X.toarray() if sparse.issparse(X) else np.asarray(X)
+    require_matrix(X)
+    return np.ascontiguousarray(X), genes
+
+
+def same_genes(
+    X: NDArray, genes: NDArray | None, n_features: int, known: NDArray | None
+) -> NDArray:
+    """Columns of X in the order that the model knows.
+
+    Raises
+    ------
+    ValueError
+        If a gene of the model is missing, or the number of columns differs.
+    """
+    if genes is not None and known is not None and not np.array_equal(genes, known):
+        positions = pd.Index(genes).get_indexer(known) if pd.Index(genes).is_unique else None
+        if positions is None or (positions < 0).any():
+            missing = known if positions is None else known[positions < 0]
+            raise ValueError(
+                f"the model was fitted on {n_features} genes, and {len(missing)} of them are "
+                f"missing or repeated here, the first is '{missing[0]}'. Select the same genes: "
+                f"adata[:, model.genes_]."
+            )
+        return np.ascontiguousarray(X[:, positions])
+    if X.shape[1] != n_features:
         raise ValueError(
-            f"X must be a dense numeric matrix of at least 2 cells × genes, got shape {X.shape} of "
-            f"{X.dtype}. Use .toarray() for sparse matrices and .X for AnnData."
+            f"the model was fitted on {n_features} genes, but X has {X.shape[1]} columns. Pass the "
+            f"same genes in the same order, or a DataFrame with gene names."
+        )
+    return X
+
+
+def require_matrix(X: NDArray) -> None:
+    """Refuse what the model cannot learn from: not numeric, not finite, not a matrix."""
+    if X.ndim != 2 or X.dtype.kind not in "buif" or len(X) < 1 or X.shape[1] < 1:
+        raise ValueError(
+            f"X must be a numeric matrix of cells × genes, got shape {X.shape} of {X.dtype}. Use "
+            f".X for AnnData."
         )
     wrong = np.argwhere(~np.isfinite(X))
     if len(wrong):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from tiny import make_sampler
+from tiny import make_model, make_sampler
 
 from scdiff_augment import oversample_adata
 
@@ -45,7 +45,7 @@ def test_synthetic_cells_have_names_and_provenance(adata, tmp_path):
     assert out.obs_names.is_unique
     assert "synth-rare-49" in out.obs_names
     assert out.obs.loc["synth-rare-0", "cell_type"] == "rare"
-    assert out.obs["donor"].isna().sum() == 80
+    assert (out.obs["donor"] == "synthetic").sum() == 80
     assert not out.obsm.keys()
     note = out.uns["scdiff_augment"]
     assert dict(zip(note["synthetic_labels"], note["synthetic_cells"], strict=True)) == {
@@ -113,3 +113,36 @@ def test_bad_input_is_named(adata, tmp_path):
     adata.obs.loc["cell3", "cell_type"] = np.nan
     with pytest.raises(ValueError, match=r"missing for 1 of 100 cells.*notna"):
         oversample_adata(adata, "cell_type")
+
+
+def test_new_cells_belong_to_the_donors_they_were_conditioned_on(adata):
+    adata.obs["batch"] = np.repeat([1, 2], 50)
+    out = oversample_adata(adata, "cell_type", donor_key="donor", sampler=make_sampler())
+    new = out.obs[out.obs["is_synthetic"]]
+    assert set(new["donor"]) == {"d1", "d2"}
+    assert list(out.obs["donor"].cat.categories) == ["d1", "d2"]
+    assert abs((new["donor"] == "d1").mean() - 0.5) < 0.05  # as the real cells of each class
+    assert set(new["batch"]) == {"synthetic"}
+    assert out.obs["batch"][:100].tolist() == ["1"] * 50 + ["2"] * 50
+
+
+def test_cells_that_started_from_real_ones_name_them(adata, tmp_path):
+    out = oversample_adata(adata, "cell_type", sampler=make_sampler(strength=0.4))
+    new = out.obs[out.obs["is_synthetic"]]
+    assert out.obs["synthetic_source"][:100].isna().all()
+    sources = adata.obs["cell_type"][new["synthetic_source"].astype(str)]
+    assert sources.tolist() == new["cell_type"].tolist()
+    counts = new["synthetic_source"][new["cell_type"] == "rare"].value_counts()
+    assert set(counts[counts > 0]) == {5}  # 50 new cells from 10 real ones, each in turn
+    out.write_h5ad(tmp_path / "more.h5ad")
+
+
+def test_a_pretrained_generator_finds_its_genes_by_name(adata):
+    frame = adata[:, ::-1].to_df()
+    pretrained = make_model().fit(frame.iloc[::2])
+    sampler = make_sampler(generator=pretrained, on_overlap="ignore")
+    out = oversample_adata(adata, "cell_type", sampler=sampler)
+    middle = (out.obs["cell_type"] == "middle").to_numpy()
+    real, new = (out[middle & (out.obs["is_synthetic"] == flag)].X.toarray() for flag in (0, 1))
+    assert np.corrcoef(real.mean(axis=0), new.mean(axis=0))[0, 1] > 0.9
+    assert out.X.dtype == adata.X.dtype

@@ -5,8 +5,11 @@ import pytest
 import torch
 from scanpy.datasets import pbmc68k_reduced
 
-from scdiff_augment.codec import CountCodec, RealCodec, codec_for, latent_size
+from scdiff_augment.codec import codec_for, latent_size
+from scdiff_augment.count_codec import CountCodec
+from scdiff_augment.encoders import PCAEncoder
 from scdiff_augment.expression import depth_normalised, put_together, take_apart
+from scdiff_augment.real_codec import RealCodec
 
 
 def fitted(codec, parts, seed=0):
@@ -18,7 +21,7 @@ def fitted(codec, parts, seed=0):
 @pytest.fixture(scope="module")
 def packaged():
     parts = take_apart(pbmc68k_reduced().raw.X.toarray())
-    codec = fitted(codec_for(parts, "auto", n_steps=400), parts)
+    codec = fitted(codec_for(parts), parts)
     values, factor = codec.decode(codec.encode(parts), np.random.default_rng(0))
     return parts, codec, values, factor
 
@@ -36,7 +39,7 @@ def test_decoded_counts_have_the_real_mean_and_zero_fraction(packaged):
 def test_few_cells_get_few_latents_and_keep_their_zeros():
     """With 50 latents for 350 cells, 3 % of the entries too many come out zero."""
     parts = take_apart(pbmc68k_reduced().raw.X.toarray()[::2])
-    codec = fitted(codec_for(parts, "auto", n_steps=400), parts)
+    codec = fitted(codec_for(parts), parts)
     values, _ = codec.decode(codec.encode(parts), np.random.default_rng(0))
     assert abs((values == 0).mean() - (parts.values == 0).mean()) < 0.01
     assert [latent_size("auto", n) for n in (30, 350, 2530)] == [5, 10, 50]
@@ -67,7 +70,12 @@ def test_a_decoded_cell_does_not_depend_on_its_batch(packaged):
 
 def test_training_raises_the_likelihood(counts):
     parts = take_apart(depth_normalised(counts[0]))
-    losses = list(CountCodec(5, n_steps=200).fit(parts, torch.Generator().manual_seed(0)))
+    losses = [
+        loss
+        for _, loss in CountCodec(PCAEncoder(5), n_steps=200).fit(
+            parts, torch.Generator().manual_seed(0)
+        )
+    ]
     assert np.mean(losses[-20:]) < np.mean(losses[:5]) - 0.1
 
 
@@ -75,7 +83,7 @@ def test_real_values_keep_mean_and_covariance():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4000, 6)) @ rng.normal(size=(6, 6)) + 5 * rng.normal(size=6)
     parts = take_apart(X, "real")
-    codec = fitted(RealCodec(2), parts)
+    codec = fitted(RealCodec(PCAEncoder(2)), parts)
     values, _ = codec.decode(codec.encode(parts), rng)
     np.testing.assert_allclose(values.mean(axis=0), X.mean(axis=0), atol=0.15)
     np.testing.assert_allclose(np.cov(values.T), np.cov(X.T), atol=0.06 * np.cov(X.T).max())
@@ -84,14 +92,16 @@ def test_real_values_keep_mean_and_covariance():
 def test_non_negative_real_values_stay_so():
     X = np.random.default_rng(0).gamma(0.5, size=(60, 9))
     parts = take_apart(X, "real")
-    codec = fitted(RealCodec(3), parts)
+    codec = fitted(RealCodec(PCAEncoder(3)), parts)
     assert codec.decode(codec.encode(parts), np.random.default_rng(0))[0].min() >= 0
 
 
-@pytest.mark.parametrize("codec", [CountCodec(50, n_steps=5), RealCodec(50)])
+@pytest.mark.parametrize(
+    "codec", [CountCodec(PCAEncoder(50), n_steps=5), RealCodec(PCAEncoder(50))]
+)
 def test_more_latents_than_features_are_clamped(codec, counts):
     parts = take_apart(counts[0][:, :7], "counts" if isinstance(codec, CountCodec) else "real")
-    assert fitted(codec, parts).encoder_.n_components_ == 7
+    assert fitted(codec, parts).n_latent == 7
 
 
 def test_features_of_any_scale_keep_their_spread():
@@ -99,6 +109,6 @@ def test_features_of_any_scale_keep_their_spread():
     scale = np.array([1e3, 100, 10, 1, 0.1, 0.01])
     X = (rng.normal(size=(2000, 6)) @ rng.normal(size=(6, 6))) * scale + 1e4
     parts = take_apart(X, "real")
-    codec = fitted(RealCodec(3), parts)
+    codec = fitted(RealCodec(PCAEncoder(3)), parts)
     values, _ = codec.decode(codec.encode(parts), rng)
     np.testing.assert_allclose(values.std(axis=0)[:4], X.std(axis=0)[:4], rtol=0.1)

@@ -86,7 +86,9 @@ def test_names_in_errors(counts):
         model.sample({"type": ["rare", "common"]}, n=3)
     with pytest.raises(ValueError, match="no label for 1 of 100 cells"):
         model.add_condition("type", [None, *labels[1:]])
-    with pytest.raises(ValueError, match=r"one label per fitted cell \(100\), got 99"):
+    with pytest.raises(
+        ValueError, match=r"one label for each of the cells of `fit` \(100\), got shape \(99,\)"
+    ):
         model.add_condition("type", labels[:99])
 
 
@@ -112,7 +114,7 @@ def test_cells_of_a_selection_of_genes_come_back_on_its_scale(counts):
         ({"sampler": "euler"}, None, None, "'sampler' parameter"),
         ({"expression": "log2"}, None, None, "'expression' parameter"),
         ({"n_steps": 1}, None, None, "'n_steps' parameter"),
-        ({}, np.zeros(5), None, r"at least 2 cells × genes, got shape \(5,\)"),
+        ({}, np.zeros(5), None, r"matrix of cells × genes, got shape \(5,\)"),
         ({}, np.zeros((1, 5)), None, r"at least 2 cells"),
         ({}, np.array([["a", "b"], ["c", "d"]]), None, "numeric"),
         ({}, np.array([[1.0, np.nan], [1.0, 2.0]]), None, "cell 0 has nan in column 1"),

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import files, runner, strategies, units
-from benchmarks.runner import Interrupted, load_datasets, make_units, prepare_folder, run
+from benchmarks import runner, store, strategies, units
+from benchmarks.runner import Interrupted, load_datasets, make_units, run
+from benchmarks.store import prepare_folder
 from benchmarks.strategies import Entry, Strategy
 
 COSTS = r"seconds|memory"
@@ -226,28 +227,28 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_fills_up_keeps_what_is_there(study, calls, monkeypatch):
-    real = runner.write_text
+    real = store.write_text
 
     def full(path, text):
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
         real(path, text)
 
-    monkeypatch.setattr(runner, "write_text", full)
+    monkeypatch.setattr(store, "write_text", full)
     with pytest.raises(Interrupted, match=r"No space left on device\). 2 of 9 units are kept"):
         study()
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
-    files.write_text(path, "old")
+    store.write_text(path, "old")
 
     def breaks(part):
         part.write_text("ne")
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        files.write_with(path, breaks)
+        store.write_with(path, breaks)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

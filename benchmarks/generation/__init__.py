@@ -1,0 +1,35 @@
+"""Studies of the generator itself: what it makes, beside real cells it never saw.
+
+A config with the key ``study`` is run by ``python -m benchmarks CONFIG`` like any other: its
+units are computed in parallel, kept one by one, and not computed twice; rows, tables, figures
+and a page go to ``reports/NAME/``, parameters, figures and files to MLflow.
+
+To add a study, write two modules of one name; nothing else has to know of them.
+
+``studies/NAME.py`` computes, and its code is part of every stored result's key:
+
+- ``Parameters``, a frozen dataclass with a default for every key of the config's ``params``
+  (a value must be of its default's kind; check more in ``__post_init__`` with a ValueError);
+- ``units(config, datasets) -> list of dict``: what is computed apart, as small dicts of plain
+  values. Each has a ``name`` of its own and the ``dataset`` it reads; whatever else
+  ``compute`` depends on must stand in it too, because the dict is the key under which the
+  result is kept. ``config.params`` is the ``Parameters``;
+- ``compute(unit, data, seed) -> Output``: rows as flat dicts, and arrays that only figures
+  need. It runs on one thread in a process of its own; what it raises becomes a failed row.
+  Draw every random number from ``seed``;
+- ``CODE`` (optional): further modules of this folder that ``compute`` uses, by name, as in
+  ``("judges",)``. The package's own code always counts.
+
+``views/NAME.py`` shows, and may be edited without computing anything again. It reads the rows
+whose status is "ok"; where a unit has failed they are fewer, and there may be none:
+
+- ``verdict(rows) -> list of Finding``: sentences made from the rows, each with its target and
+  whether it was met;
+- ``tables(rows) -> list of Table``: numbers go to the page, ``table.md`` and MLflow;
+- ``pictures(rows, arrays) -> list of Picture``: functions that draw on a matplotlib figure;
+  ``arrays`` has the arrays of the units that gave some, under the unit's name;
+- ``NOTES``: how the study was done and what its figures cannot say, a list of sentences.
+
+`benchmarks.generation.parts` has the classes, `benchmarks.generation.models` builds
+the generator from a config.
+"""

@@ -1,0 +1,1 @@
+"""What each study computes, one module per study."""

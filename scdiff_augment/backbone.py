@@ -1,0 +1,321 @@
+"""Backbone: a codec and a denoiser in its latent, learnt without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from tqdm.auto import tqdm
+
+from . import diffusion, learning, storage
+from .codec import codec_for, latent_size
+from .encoders import PCAEncoder
+from .expression import Expression, integer_fraction, put_together, take_apart
+from .fingerprint import cell_hashes
+from .guidance import LatentClassifier
+from .mixture import clusters
+from .parameters import PARAMETERS, clone_but_keep
+from .training import bounded_threads
+from .validation import dense_matrix, require_codes, require_genes, require_weights, same_genes
+
+
+class Backbone(BaseEstimator):
+    """What of `LatentDiffusion` needs no labels; parameters are documented there."""
+
+    _parameter_constraints: ClassVar[dict] = PARAMETERS
+
+    def __init__(
+        self,
+        *,
+        expression: str = "auto",
+        encoder: Any = "pca",
+        n_latent: int | str = "auto",
+        width: int = 64,
+        n_blocks: int = 2,
+        decoder_steps: int = 400,
+        denoiser_steps: int = 300,
+        classifier_steps: int = 0,
+        n_timesteps: int = 1000,
+        sampler: str = "dpm++",
+        n_steps: int = 20,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ):
+        self.expression = expression
+        self.encoder = encoder
+        self.n_latent = n_latent
+        self.width = width
+        self.n_blocks = n_blocks
+        self.decoder_steps = decoder_steps
+        self.denoiser_steps = denoiser_steps
+        self.classifier_steps = classifier_steps
+        self.n_timesteps = n_timesteps
+        self.sampler = sampler
+        self.n_steps = n_steps
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        genes: ArrayLike | None = None,
+    ) -> Self:
+        """Learn the codec and the denoiser from real cells.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+            Finite, at least 2 cells; counts, log1p of normalised counts, or real values. The
+            columns of a data frame name the genes.
+        groups : array-like of shape (n_cells,), optional
+            Labels that shape the denoiser's starting point, a mixture with one Gaussian per
+            group, and the label term of an `AutoEncoder`; k-means clusters of the latents by
+            default.
+        sample_weight : array-like of shape (n_cells,), optional
+            How often a cell is drawn in training, relative to others; raise it for rare types.
+        genes : array-like of str, shape (n_genes,), optional
+            Names of the genes; by default the columns of X, where it is a data frame.
+
+        Returns
+        -------
+        object
+            The model itself.
+
+        Raises
+        ------
+        ValueError
+            If X is not such a matrix, contradicts `expression`, or has another length than
+            `groups` or `sample_weight`.
+        """
+        self._validate_params()
+        X, columns = dense_matrix(X)
+        names = require_genes(columns if genes is None else genes, X.shape[1])
+        if len(X) < 2:
+            raise ValueError(f"a model is learnt from at least 2 cells, got {len(X)}.")
+        weight = require_weights(sample_weight, len(X))
+        codes = None
+        if groups is not None:
+            codes = require_codes("groups", groups, len(X))
+        self._reset_randomness()
+        parts = take_apart(X, self.expression)
+        self.n_features_in_, self.genes_ = parts.values.shape[1], names
+        self.training_hashes_ = cell_hashes(parts, names)
+        self.conditions_: dict[str, NDArray] = {}  # an earlier fit's are void
+        self.classifiers_: dict[str, LatentClassifier] = {}
+        self.history_: dict[str, Any] = {"notes": [], "expression": parts.kind}
+        self._kind, self._total = parts.kind, parts.total
+        self._weight = torch.from_numpy(weight).float()
+        self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
+        with bounded_threads(self.n_jobs):
+            self._fit_codec(parts, codes)
+            self._z = torch.from_numpy(self.codec_.encode(parts))
+            self.sigma_max_ = 10 * float(self._z.std(dim=0).max())
+            self._fit_denoiser(codes)
+        return self
+
+    def encode(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Latents of real cells.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+            Cells on the scale that `fit` saw. A data frame's genes are brought into the
+            model's order.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float32
+            Coordinates of the encoder, then the standardised log library size.
+        """
+        self._require_fitted()
+        X, genes = dense_matrix(X)
+        X = same_genes(X, genes, self.n_features_in_, self.genes_)
+        with bounded_threads(self.n_jobs):
+            return self.codec_.encode(take_apart(X, self._kind))
+
+    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+        """Draw expression given latents; counts come with their sampling noise.
+
+        Parameters
+        ----------
+        z : array-like of shape (n_cells, n_latent)
+            Latents, as `encode` gives them.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_genes), float32
+            On the scale of the matrix that `fit` saw.
+        """
+        self._require_fitted()
+        values, factor = self.codec_.decode(np.asarray(z, dtype=np.float32), self._rng)
+        return put_together(values, self._kind, total=self._total, factor=factor)
+
+    def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
+        """Noise from which deterministic DDIM leads back to the cells, without any condition.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+            Real cells, on the scale that `fit` saw.
+        n_steps : int, default=100
+            Noise levels on the way.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float32
+            Noise of unit variance, as far as the model describes the cells.
+
+        References
+        ----------
+        Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502, section 4.3.
+        """
+        z = torch.from_numpy(self.encode(X))
+        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        with bounded_threads(self.n_jobs), torch.no_grad():
+            noisy = diffusion.invert_ddim(self.denoiser_, z, sigmas)
+            return ((noisy - self._centre(sigmas[0], len(z))) / sigmas[0]).numpy()
+
+    def from_noise(self, noise: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
+        """Latents that deterministic DDIM makes of given noise: the way back from `invert`.
+
+        Parameters
+        ----------
+        noise : array-like of shape (n_cells, n_latent)
+            Noise of unit variance.
+        n_steps : int, default=100
+            Noise levels on the way; the same as in `invert` for a round trip.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float32
+            Latents; `decode` draws expression from them.
+        """
+        self._require_fitted()
+        unit = torch.from_numpy(np.array(noise, dtype=np.float32))
+        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        with bounded_threads(self.n_jobs), torch.no_grad():
+            start = self._centre(sigmas[0], len(unit)) + sigmas[0] * unit
+            return diffusion.sample_ddim(self.denoiser_, start, sigmas).numpy()
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder of safetensors and JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder; created. It holds no cells, only hashes of those of `fit`.
+        overwrite : bool, default=False
+            Whether a model that is there may be replaced. It stays intact until the new one is
+            complete.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `path` that may not be replaced.
+        TypeError
+            If the encoder is an object that cannot be kept without pickle.
+        """
+        self._require_fitted()
+        storage.write(self, Path(path), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path, *, random_state: Any = None) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        random_state : int, numpy.random.Generator or None, default=None
+            Source of randomness from here on.
+
+        Returns
+        -------
+        object
+            Ready to sample; `add_condition` needs cells.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or a file of it is missing.
+        ValueError
+            If the folder is no such model, was cut off, altered, or written by a newer version.
+        """
+        return storage.read(cls, Path(path), random_state)
+
+    def sigmas(self) -> torch.Tensor:
+        """Noise levels that the sampler visits, falling, the last is 0."""
+        highest = None if self.n_steps >= self.n_timesteps else self.sigma_max_
+        return diffusion.select_sigmas(self.ladder_, self.n_steps, highest)
+
+    def _fit_codec(self, parts: Expression, codes: NDArray[np.int64] | None) -> None:
+        self.codec_ = codec_for(
+            parts,
+            self.encoder,
+            n_latent=self.n_latent,
+            n_steps=self.decoder_steps,
+            genes=self.genes_,
+        )
+        self.history_ |= {"encoder_loss": [], "decoder_loss": []}
+        steps = self.codec_.fit(parts, self._torch, codes)
+        for part, loss in tqdm(steps, desc="codec", disable=not self.verbose):
+            self.history_[f"{part}_loss"].append(loss)
+        if parts.kind == "real" and self.expression == "auto" and parts.values.min() >= 0:
+            self.history_["notes"].append(
+                f"modelled as real values: the matrix is not negative, but only "
+                f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
+            )
+        self.history_["n_latent"] = self.codec_.n_latent
+        asked = latent_size(self.n_latent, len(parts.values))
+        if isinstance(self.codec_.encoder_, PCAEncoder) and self.codec_.n_latent < asked:
+            self.history_["notes"].append(
+                f"n_latent lowered from {asked} to {self.codec_.n_latent}: the matrix has "
+                f"{parts.values.shape[0]} cells and {parts.values.shape[1]} features"
+            )
+
+    def _fit_denoiser(self, codes: NDArray[np.int64] | None) -> None:
+        groups = clusters(self._z, self._torch) if codes is None else torch.from_numpy(codes)
+        self.denoiser_ = learning.denoiser_for(
+            self._z, groups, self._weight, self.width, self.n_blocks, self._torch
+        )
+        steps = learning.train_denoiser(
+            self.denoiser_, self._z, self._weight, self.ladder_, self.denoiser_steps, self._torch
+        )
+        self.history_["denoiser_loss"] = self._watch(steps, self.denoiser_steps, "denoiser")
+
+    def _centre(self, sigma: torch.Tensor, n_cells: int) -> torch.Tensor:
+        """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
+        zeros = torch.zeros(n_cells, self.denoiser_.scale.shape[0])
+        return self.denoiser_(zeros, sigma.expand(n_cells))
+
+    def _reset_randomness(self) -> None:
+        self._rng, self._torch = generators(self.random_state)
+
+    def _watch(self, steps: Iterator[float], n_steps: int, what: str) -> list[float]:
+        return list(tqdm(steps, total=n_steps, desc=what, disable=not self.verbose))
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "denoiser_"):
+            raise NotFittedError("this LatentDiffusion is not fitted yet; call `fit` first.")
+
+    def __sklearn_clone__(self) -> Self:
+        return clone_but_keep(self, ("encoder",))
+
+
+def generators(random_state: Any) -> tuple[np.random.Generator, torch.Generator]:
+    """One NumPy and one torch generator from whatever scikit-learn takes as random_state."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**31 - 1)
+    rng = np.random.default_rng(random_state)
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**31)))

@@ -1,0 +1,254 @@
+"""Counts to a latent and back, through a decoder that yields counts.
+
+The decoder yields counts with their sampling noise and zeros, not smooth expected values:
+smooth cells are recognisable as synthetic, and a classifier then learns that instead of the
+cell type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
+from .expression import Expression, depth_normalised
+from .genes import take_genes
+from .networks import CountDecoder, State
+from .training import training_steps
+
+BLOCK = 4096
+"""Cells decoded at a time."""
+
+
+class CountCodec:
+    """An encoder of log-normalised counts; back through p(counts | z), trained by likelihood.
+
+    The latent has the encoder's coordinates, centred, over their common standard deviation, then
+    the standardised log library size, then, where cells were normalised over more genes than
+    the matrix has, the standardised log scale factor. Library sizes are thus generated together
+    with the cell's state.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Trained by `fit` if it is a `PCAEncoder` or an `AutoEncoder`, otherwise used as it is.
+    width : int
+        Hidden units of the decoder.
+    n_steps : int
+        Training steps of the decoder.
+    batch_size : int
+        Cells per training step.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        width: int = 128,
+        n_steps: int = 400,
+        batch_size: int = 128,
+        learning_rate: float = 5e-3,
+    ):
+        self.encoder_ = encoder
+        self.columns_: NDArray | None = None
+        self.width = width
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+
+    @property
+    def n_latent(self) -> int:
+        """Coordinates of the encoder."""
+        return len(self.centre_)
+
+    def fit(
+        self,
+        parts: Expression,
+        generator: torch.Generator,
+        codes: NDArray[np.int64] | None = None,
+    ) -> Iterator[tuple[str, float]]:
+        """Train the encoder, if it is to be trained, then the decoder.
+
+        Parameters
+        ----------
+        parts : Expression
+            Real cells, of kind "counts" or "log1p".
+        generator : torch.Generator
+            Source of all randomness.
+        codes : ndarray of shape (n_cells,), optional
+            Class codes, for an encoder with a label term.
+
+        Yields
+        ------
+        tuple of str and float
+            "encoder" or "decoder", and the loss of a step.
+        """
+        features = self._features(parts)
+        if isinstance(self.encoder_, PCAEncoder):
+            self.encoder_.fit(features, generator)
+        elif isinstance(self.encoder_, AutoEncoder):
+            for loss in self.encoder_.training(parts.values, generator, codes):
+                yield "encoder", loss
+        coordinates = self.encoder_.transform(features)
+        self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
+        self.scale_ = common_std(coordinates)
+        sizes = self._log_sizes(parts)
+        self._standardise_sizes(sizes)
+        for loss in self.train_decoder(self._latents(coordinates, sizes), parts.values, generator):
+            yield "decoder", loss
+
+    def train_decoder(
+        self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
+    ) -> Iterator[float]:
+        """Learn the genes' proportions given latents; yields the loss of each step."""
+        latents, target = torch.from_numpy(z), torch.from_numpy(counts)
+        mean = target.sum(dim=0) + 0.5
+        self.decoder_ = CountDecoder(
+            z.shape[1], torch.log(mean / mean.sum()), (self.width,), generator
+        )
+        total = target.sum(dim=1).clamp(min=1)
+
+        def loss(decoder: torch.nn.Module) -> Tensor:
+            rows = torch.randint(len(latents), (self.batch_size,), generator=generator)
+            log_likelihood = (target[rows] * decoder(latents[rows])).sum(dim=1)  # (B,)
+            return -(log_likelihood.sum() / total[rows].sum())
+
+        yield from training_steps(
+            self.decoder_, loss, n_steps=self.n_steps, learning_rate=self.learning_rate
+        )
+        self.decoder_.eval()
+
+    def encode(self, parts: Expression) -> NDArray[np.float32]:
+        """Latents of real cells, (cells, n_latent + sizes)."""
+        coordinates = self.encoder_.transform(self._features(parts))
+        return self._latents(coordinates, self._log_sizes(parts))
+
+    def for_genes(
+        self, columns: NDArray[np.intp], parts: Expression, generator: torch.Generator
+    ) -> CountCodec:
+        """Keep the latent for a matrix of other genes: only a decoder is trained.
+
+        Library sizes are standardised anew, since they are those of other genes.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_genes of the encoder,)
+            Column of each gene that the encoder reads, -1 where it is absent.
+        parts : Expression
+            Real cells with the other genes.
+        generator : torch.Generator
+            Source of all randomness.
+        """
+        codec = CountCodec(self.encoder_, self.width, self.n_steps)
+        codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
+        codec._standardise_sizes(codec._log_sizes(parts))
+        for _ in codec.train_decoder(codec.encode(parts), parts.values, generator):
+            pass
+        return codec
+
+    def rates(self, z: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return expected counts (cells, genes), and the cells' sizes (cells, 1 or 2)."""
+        sizes = z[:, -len(self.size_mean_) :] * self.size_std_ + self.size_mean_
+        sizes = np.exp(np.clip(sizes, *self.size_range_))
+        with torch.no_grad():
+            proportions = self.decoder_(torch.from_numpy(z)).exp().numpy()
+        return proportions * sizes[:, :1].astype(np.float32), sizes
+
+    def decode(
+        self, z: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """Draw counts given latents.
+
+        Returns
+        -------
+        counts : ndarray of shape (cells, genes), float32
+            Poisson draws around library size times decoded proportions.
+        factor : ndarray of shape (cells,) or None
+            Scale factors, where the latent holds them.
+        """
+        z = np.ascontiguousarray(z, dtype=np.float32)
+        counts = np.empty((len(z), len(self.decoder_.genes.bias)), dtype=np.float32)
+        sizes = np.empty((len(z), len(self.size_mean_)))
+        for start in range(0, len(z), BLOCK):
+            block = slice(start, start + BLOCK)
+            rates, sizes[block] = self.rates(z[block])
+            counts[block] = rng.poisson(rates)
+        return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
+
+    def to_state(self) -> State:
+        """Return what storage keeps."""
+        name, meta, tensors = encoder_state(self.encoder_)
+        numbers = {
+            k: torch.from_numpy(np.atleast_1d(np.asarray(getattr(self, k))))
+            for k in ("centre_", "scale_", "size_mean_", "size_std_", "size_range_")
+        }
+        if self.columns_ is not None:
+            numbers["columns_"] = torch.from_numpy(self.columns_)
+        return (
+            {"encoder": name, "encoder_meta": meta, "width": self.width},
+            {
+                **{f"encoder.{k}": v for k, v in tensors.items()},
+                **{f"decoder.{k}": v for k, v in self.decoder_.state_dict().items()},
+                **numbers,
+            },
+        )
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> CountCodec:
+        """Build the codec that `to_state` described."""
+        encoder = ENCODERS[meta["encoder"]].from_state(
+            meta["encoder_meta"], within(tensors, "encoder.")
+        )
+        codec = cls(encoder, width=meta["width"])
+        for name in ("centre_", "size_mean_", "size_std_", "size_range_"):
+            setattr(codec, name, tensors[name].numpy())
+        codec.scale_ = float(tensors["scale_"])
+        codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
+        decoder = within(tensors, "decoder.")
+        n_latent = len(codec.centre_) + len(codec.size_mean_)
+        codec.decoder_ = CountDecoder(n_latent, decoder["genes.bias"].clone(), (codec.width,))
+        codec.decoder_.load_state_dict(decoder)
+        codec.decoder_.eval()
+        return codec
+
+    def _seen(self, parts: Expression) -> NDArray[np.float32]:
+        """Return counts of the genes that the encoder reads."""
+        return parts.values if self.columns_ is None else take_genes(parts.values, self.columns_)
+
+    def _features(self, parts: Expression) -> NDArray[np.float32]:
+        return depth_normalised(self._seen(parts))
+
+    def _latents(
+        self, coordinates: NDArray[np.float32], log_sizes: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        coordinates = (coordinates - self.centre_) / self.scale_
+        sizes = (log_sizes - self.size_mean_) / self.size_std_
+        return np.hstack([coordinates, sizes]).astype(np.float32)
+
+    def _standardise_sizes(self, sizes: NDArray[np.float64]) -> None:
+        self.size_mean_ = sizes.mean(axis=0)
+        self.size_std_ = np.maximum(sizes.std(axis=0), 1e-3)
+        self.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
+
+    def _log_sizes(self, parts: Expression) -> NDArray[np.float64]:
+        library = np.maximum(parts.values.sum(axis=1, dtype=np.float64), 1.0)
+        columns = [np.log(library)]
+        if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
+            columns.append(np.log(parts.factor))
+        return np.stack(columns, axis=1)
+
+
+def common_std(coordinates: NDArray[np.float32]) -> float:
+    """Root of the mean variance of the coordinates."""
+    return max(float(np.sqrt(coordinates.var(axis=0, dtype=np.float64).mean())), 1e-6)
+
+
+def within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,52 @@
+"""What each parameter of the model may be, for `LatentDiffusion` and `DiffusionOversampler`."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from .diffusion import SAMPLERS
+
+
+def _at_least(least: int) -> Interval:
+    return Interval(numbers.Integral, least, None, closed="left")
+
+
+PARAMETERS: dict[str, list] = {
+    "random_state": ["random_state", np.random.Generator],
+    "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
+    "encoder": [
+        StrOptions({"pca", "autoencoder", "autoencoder-published"}),
+        HasMethods(["transform"]),
+    ],
+    "n_latent": [_at_least(1), StrOptions({"auto"})],
+    "sampler": [StrOptions(set(SAMPLERS))],
+    "n_steps": [_at_least(5)],
+    "n_timesteps": [_at_least(5)],
+    "width": [_at_least(2)],
+    "n_blocks": [_at_least(1)],
+    "decoder_steps": [_at_least(0)],
+    "denoiser_steps": [_at_least(0)],
+    "classifier_steps": [_at_least(0)],
+    "n_jobs": [numbers.Integral, None],
+    "verbose": ["boolean"],
+}
+
+
+def clone_but_keep(estimator: Any, names: tuple[str, ...]) -> Any:
+    """Copy an estimator without what it learnt; share fitted objects given as parameters.
+
+    scikit-learn's `clone` would strip a fitted encoder or generator of all it has learnt.
+    """
+    parameters = {
+        name: value if name in names else clone(value, safe=False)
+        for name, value in estimator.get_params(deep=False).items()
+    }
+    fresh = type(estimator)(**parameters)
+    if hasattr(estimator, "_metadata_request"):
+        fresh._metadata_request = clone(estimator._metadata_request, safe=False)
+    return fresh

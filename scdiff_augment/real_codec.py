@@ -1,0 +1,109 @@
+"""Real values to a latent and back, with noise of the covariance that the latent leaves over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .count_codec import common_std, within
+from .encoders import ENCODERS, PCAEncoder, encoder_state
+from .expression import Expression
+from .networks import State
+
+RESIDUAL_CELLS = 1000
+"""How many real cells' residuals carry the residual covariance."""
+
+ARRAYS = ("centre_", "spread_", "latent_mean_", "weights_", "residuals_")
+
+
+class RealCodec:
+    """An encoder of standardised features; back by least squares, plus noise.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Fitted by `fit` if it is a `PCAEncoder`, otherwise used as it is.
+    """
+
+    def __init__(self, encoder: Any):
+        self.encoder_ = encoder
+
+    @property
+    def n_latent(self) -> int:
+        """Coordinates of the encoder."""
+        return len(self.latent_mean_)
+
+    def fit(
+        self,
+        parts: Expression,
+        generator: torch.Generator,
+        codes: NDArray[np.int64] | None = None,
+    ) -> Iterator[tuple[str, float]]:
+        """Fit the encoder and keep residuals; nothing is trained, so nothing is yielded."""
+        self.centre_ = parts.values.mean(axis=0, dtype=np.float64)
+        self.spread_ = np.maximum(parts.values.std(axis=0, dtype=np.float64), 1e-12)
+        X = self._standardise(parts)
+        if isinstance(self.encoder_, PCAEncoder):
+            self.encoder_.fit(X, generator)
+        coordinates = self.encoder_.transform(self._seen(parts, X))
+        self.latent_mean_ = coordinates.mean(axis=0, dtype=np.float64)
+        self.scale_ = common_std(coordinates)
+        z = (coordinates - self.latent_mean_) / self.scale_
+        self.weights_ = np.linalg.lstsq(z, X.astype(np.float64), rcond=None)[0]
+        rows = torch.randperm(len(X), generator=generator)[:RESIDUAL_CELLS].numpy()
+        residuals = X[rows] - z[rows] @ self.weights_
+        self.residuals_ = (residuals / np.sqrt(len(rows))).astype(np.float32)
+        self.non_negative_ = bool(parts.values.min() >= 0)
+        yield from ()
+
+    def encode(self, parts: Expression) -> NDArray[np.float32]:
+        """Latents of real cells, (cells, n_latent)."""
+        coordinates = self.encoder_.transform(self._seen(parts, self._standardise(parts)))
+        return ((coordinates - self.latent_mean_) / self.scale_).astype(np.float32)
+
+    def decode(
+        self, z: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], None]:
+        """Draw values given latents; a matrix that was non-negative stays so."""
+        mix = rng.standard_normal((len(z), len(self.residuals_)), dtype=np.float32)
+        values = (z @ self.weights_ + mix @ self.residuals_) * self.spread_ + self.centre_
+        values = np.maximum(values, 0) if self.non_negative_ else values
+        return values.astype(np.float32), None
+
+    def to_state(self) -> State:
+        """Return what storage keeps."""
+        name, meta, tensors = encoder_state(self.encoder_)
+        return (
+            {
+                "encoder": name,
+                "encoder_meta": meta,
+                "scale": self.scale_,
+                "non_negative": self.non_negative_,
+            },
+            {
+                **{f"encoder.{k}": v for k, v in tensors.items()},
+                **{k: torch.from_numpy(getattr(self, k)) for k in ARRAYS},
+            },
+        )
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> RealCodec:
+        """Build the codec that `to_state` described."""
+        kind = ENCODERS[meta["encoder"]]
+        codec = cls(kind.from_state(meta["encoder_meta"], within(tensors, "encoder.")))
+        codec.scale_, codec.non_negative_ = meta["scale"], meta["non_negative"]
+        for name in ARRAYS:
+            setattr(codec, name, tensors[name].numpy())
+        return codec
+
+    def _seen(self, parts: Expression, standardised: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the encoder reads: a given one gets the values as they are."""
+        return standardised if isinstance(self.encoder_, PCAEncoder) else parts.values
+
+    def _standardise(self, parts: Expression) -> NDArray[np.float32]:
+        return ((parts.values - self.centre_) / self.spread_).astype(np.float32)

@@ -1,0 +1,121 @@
+"""What a user asks a sample to be, as codes for each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .guidance import Condition, LatentClassifier
+
+
+def resolve(
+    wanted: Mapping[str, Any], n: int | None, known: Mapping[str, NDArray]
+) -> tuple[dict[str, torch.Tensor], int]:
+    """Class codes of each cell per condition, and the number of cells.
+
+    Raises
+    ------
+    ValueError
+        If a condition or a class is unknown, or lengths contradict each other.
+    """
+    values = {name: np.atleast_1d(value) for name, value in wanted.items()}
+    lengths = {len(value) for value in values.values()} - {1}
+    if n is None:
+        n = lengths.pop() if len(lengths) == 1 else 1
+    targets = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(
+                f"condition '{name}' is unknown; known are {list(known)}. "
+                f"Learn it with add_condition('{name}', labels)."
+            )
+        if len(value) not in (1, n):
+            raise ValueError(
+                f"condition '{name}' lists {len(value)} classes for n={n} cells; give one "
+                f"class, or one for each cell."
+            )
+        codes = class_codes(name, value, known[name])
+        targets[name] = torch.from_numpy(np.broadcast_to(codes, n).copy())
+    return targets, n
+
+
+def class_codes(name: str, labels: Sequence[Any] | NDArray, classes: NDArray) -> NDArray[np.int64]:
+    """Positions of the labels among the classes of a condition."""
+    positions = {label: code for code, label in enumerate(classes.tolist())}
+    labels = np.asarray(labels).tolist()
+    unknown = [label for label in labels if label not in positions]
+    if unknown:
+        raise ValueError(
+            f"condition '{name}' has no class {unknown[0]!r}; its classes are {classes.tolist()}."
+        )
+    return np.array([positions[label] for label in labels], dtype=np.int64)
+
+
+def scales_of(
+    guidance_scale: float | Mapping[str, float], names: Sequence[str]
+) -> dict[str, float]:
+    """Find the guidance scale of each condition.
+
+    Raises
+    ------
+    ValueError
+        If a scale is negative or not finite, or names a condition that is not asked for.
+    """
+    if isinstance(guidance_scale, Mapping):
+        extra = set(guidance_scale) - set(names)
+        if extra:
+            raise ValueError(
+                f"guidance_scale names {sorted(extra)}, but the conditions asked for are "
+                f"{list(names)}."
+            )
+        scales = {name: float(guidance_scale.get(name, 1.0)) for name in names}
+    else:
+        scales = dict.fromkeys(names, float(guidance_scale))
+    for name, scale in scales.items():
+        if not (np.isfinite(scale) and scale >= 0):
+            raise ValueError(
+                f"guidance_scale must be at least 0 and finite, got {scale:g} for '{name}'."
+            )
+    return scales
+
+
+def conditions_of(
+    classifiers: Mapping[str, LatentClassifier],
+    targets: Mapping[str, torch.Tensor],
+    scales: Mapping[str, float],
+    block: slice,
+) -> list[Condition]:
+    """Return the conditions of a block of cells."""
+    return [
+        Condition(classifiers[name], codes[block], scales[name])
+        for name, codes in targets.items()
+        if scales[name] > 0
+    ]
+
+
+def require_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Refuse an interval of sigma that is empty or negative."""
+    if interval is None:
+        return None
+    low, high = (float(value) for value in interval)
+    if not 0 <= low < high:
+        raise ValueError(
+            f"guidance_interval must be (low, high) with 0 <= low < high, got ({low:g}, {high:g})."
+        )
+    return low, high
+
+
+def require_strength(strength: float, start: Any) -> None:
+    """Refuse a strength out of range, and one without cells to start from."""
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength must lie in (0, 1], got {strength}.")
+    if (start is None) != (strength == 1):
+        raise ValueError(
+            f"start and strength go together: strength={strength} with "
+            f"{'no ' if start is None else ''}start. strength < 1 begins at the real cells in "
+            f"start, strength=1 at pure noise."
+        )

@@ -1,0 +1,123 @@
+"""A pretrained model meets the cells of a training fold."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .count_codec import CountCodec
+from .expression import Expression
+from .fingerprint import cell_hashes, overlap
+from .generator import LatentDiffusion
+from .genes import match_genes
+from .training import bounded_threads
+
+
+def adapted(
+    model: LatentDiffusion,
+    parts: Expression,
+    genes: NDArray | None,
+    *,
+    random_state: Any,
+    on_overlap: str,
+) -> LatentDiffusion:
+    """Return a copy of a pretrained model that yields cells like these.
+
+    Backbone and encoder are kept. Where the genes differ, a decoder for them is trained on the
+    cells; the encoder reads those of its genes that are there.
+
+    Parameters
+    ----------
+    model : LatentDiffusion
+        Fitted or loaded; not modified.
+    parts : Expression
+        The cells to augment.
+    genes : ndarray of str, shape (n_genes,), or None
+        Their genes.
+    random_state : int, RandomState, Generator or None
+        Source of randomness of the copy.
+    on_overlap : {"warn", "raise", "ignore"}
+        What to do if the model has seen some of these cells.
+
+    Raises
+    ------
+    ValueError
+        If the model models other kinds of values, fewer than half of its genes are there, genes
+        differ and have no names, or it has seen the cells and `on_overlap` is "raise".
+    """
+    known = genes if genes is not None and model.genes_ is not None else None
+    _look_for_overlap(model, cell_hashes(parts, known), len(parts.values), on_overlap)
+    ours = copy.copy(model)
+    ours.random_state = random_state
+    ours.classifiers_, ours.conditions_ = {}, {}
+    ours.history_ = {"notes": [], **{k: model.history_[k] for k in ("n_latent", "expression")}}
+    ours._reset_randomness()
+    if (parts.kind == "real") != (model._kind == "real"):
+        raise ValueError(
+            f"generator was fitted on {model._kind} values, and X holds {parts.kind} values. Pass "
+            f"X on a scale that both can be read from: counts, or log1p of normalised counts."
+        )
+    ours._kind, ours._total = parts.kind, parts.total
+    if _same_genes(model, genes, parts.values.shape[1]):
+        _require_same_sizes(model, parts)
+        return ours
+    if genes is None or model.genes_ is None:
+        whose = "X has no gene names" if genes is None else "generator was fitted without them"
+        raise ValueError(
+            f"generator knows {model.n_features_in_} genes and X has {parts.values.shape[1]}; to "
+            f"match them, both need names, but {whose}. Use data frames with gene names as columns."
+        )
+    if not isinstance(model.codec_, CountCodec):
+        raise ValueError(
+            "generator was fitted on real values, which exist for its own genes only. Select the "
+            "same genes in the same order, or fit it on counts."
+        )
+    _require_same_sizes(model, parts)
+    columns, report = match_genes(genes, model.genes_)
+    ours.history_["notes"].append(f"genes of the pretrained generator: {report}")
+    if model.codec_.columns_ is not None:
+        raise ValueError(
+            "generator was itself adapted to other genes; pass the model that it was made from."
+        )
+    with bounded_threads(model.n_jobs):
+        ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch)
+    ours.genes_, ours.n_features_in_ = genes, len(genes)
+    return ours
+
+
+def _same_genes(model: LatentDiffusion, genes: NDArray | None, n_genes: int) -> bool:
+    if genes is None or model.genes_ is None:
+        return n_genes == model.n_features_in_
+    return np.array_equal(genes, model.genes_)
+
+
+def _require_same_sizes(model: LatentDiffusion, parts: Expression) -> None:
+    """Compare sizes: log1p of more genes than the matrix has needs a factor beside the library."""
+    if not isinstance(model.codec_, CountCodec):
+        return
+    needs_factor = parts.kind == "log1p" and parts.total is None
+    if needs_factor != (len(model.codec_.size_mean_) == 2):
+        raise ValueError(
+            "generator and X must be normalised alike: one holds log1p values that were normalised "
+            "over more genes than the matrix has, the other does not. Pass counts to both."
+        )
+
+
+def _look_for_overlap(
+    model: LatentDiffusion, hashes: NDArray[np.uint64], n_cells: int, on_overlap: str
+) -> None:
+    n_seen = overlap(hashes, model.training_hashes_)
+    if not n_seen or on_overlap == "ignore":
+        return
+    message = (
+        f"the pretrained generator has seen {n_seen} of the {n_cells} cells that it is to augment. "
+        f"If it has also seen the cells that the classifier is tested on, scores will be too good. "
+        f"Pretrain it on other cells"
+    )
+    if on_overlap == "raise":
+        raise ValueError(f"{message}, or pass on_overlap='warn'.")
+    warnings.warn(f"{message}; on_overlap='ignore' is silent.", UserWarning, stacklevel=2)

@@ -1,0 +1,131 @@
+"""A pretrained generator inside the sampler: what is kept, what is learnt, what is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from tiny import make_model, make_sampler
+
+from scdiff_augment.expression import depth_normalised, take_apart
+from scdiff_augment.fingerprint import cell_hashes, digest, overlap
+
+
+def frame_of(X, genes=None):
+    names = [f"gene{i}" for i in range(X.shape[1])] if genes is None else genes
+    return pd.DataFrame(X, columns=names)
+
+
+@pytest.fixture
+def halves(counts):
+    X, labels = counts
+    return (X[::2], labels[::2]), (X[1::2], labels[1::2])
+
+
+def middle_agrees(X, y, out, y_out):
+    new = depth_normalised(np.asarray(out)[len(X) :])[y_out[len(X) :] == "middle"]
+    real = depth_normalised(np.asarray(X)[y == "middle"])
+    return np.corrcoef(new.mean(axis=0), real.mean(axis=0))[0, 1]
+
+
+def test_backbone_and_codec_are_kept_and_the_model_is_not_touched(halves):
+    (X, labels), (X_new, y_new) = halves
+    model = make_model(decoder_steps=200).fit(X).add_condition("tissue", labels)
+    before = model.sample_adata({"tissue": "rare"}, 3).uns
+    sampler = clone(make_sampler(generator=model))
+    assert sampler.generator is model
+    out, y_out = sampler.fit_resample(X_new, y_new)
+    assert list(sampler.generator_.conditions_) == ["y"]
+    assert list(model.conditions_) == ["tissue"]
+    assert sampler.generator_.denoiser_ is model.denoiser_
+    assert sampler.generator_.codec_ is model.codec_
+    assert set(np.unique(y_out, return_counts=True)[1]) == {30}
+    assert middle_agrees(X_new, y_new, out, y_out) > 0.9
+    assert model.sample_adata({"tissue": "rare"}, 3).uns == before
+
+
+def test_other_genes_get_a_decoder_of_their_own(halves):
+    (X, _), (X_new, y_new) = halves
+    rng = np.random.default_rng(0)
+    # The fold lacks 8 of the model's 40 genes, has 5 that it does not know, in another order.
+    genes = [f"gene{i}" for i in range(8, 40)] + [f"other{i}" for i in range(5)]
+    wide = np.hstack([X_new[:, 8:], rng.poisson(20.0, (len(X_new), 5))])
+    order = rng.permutation(37)
+    frame = frame_of(wide, genes).iloc[:, order]
+    model = make_model(decoder_steps=200).fit(frame_of(X))
+    sampler = make_sampler(generator=model)
+    out, y_out = sampler.fit_resample(frame, y_new)
+    assert list(out.columns) == list(frame.columns)
+    assert middle_agrees(frame, y_new, out, y_out) > 0.9
+    new = np.asarray(out)[len(frame) :]
+    sizes = np.asarray(frame)[y_new == "middle"].sum(axis=1).mean()
+    assert abs(new[y_out[len(frame) :] == "middle"].sum(axis=1).mean() / sizes - 1) < 0.1
+    np.testing.assert_allclose(new[:, np.array(frame.columns) == "other3"].mean(), 20, rtol=0.25)
+    note = sampler.history_["notes"][0]
+    assert "32 of 40 wanted genes found" in note
+    assert model.codec_.columns_ is None
+
+
+def test_scales_may_differ_where_both_hold_counts(halves):
+    (X, _), (X_new, y_new) = halves
+    sampler = make_sampler(generator=make_model().fit(X))
+    values = depth_normalised(X_new)
+    out, _ = sampler.fit_resample(values, y_new)
+    np.testing.assert_allclose(np.expm1(out).sum(axis=1), 1e4, rtol=1e-3)
+
+
+def test_cells_that_the_model_has_seen_are_counted(halves):
+    (X, labels), (X_new, _) = halves
+    model = make_model().fit(X)
+    mixed, y = np.vstack([X[:12], X_new]), np.r_[labels[:12], halves[1][1]]
+    with pytest.warns(UserWarning, match="has seen 12 of the 62 cells"):
+        make_sampler(generator=model).fit_resample(mixed, y)
+    with pytest.warns(UserWarning, match="has seen 12 of the 62"):  # log1p of the same counts
+        make_sampler(generator=model).fit_resample(depth_normalised(mixed), y)
+    with pytest.raises(ValueError, match="has seen 12 of the 62 cells"):
+        make_sampler(generator=model, on_overlap="raise").fit_resample(mixed, y)
+    make_sampler(generator=model, on_overlap="ignore").fit_resample(mixed, y)
+    make_sampler(generator=model, on_overlap="raise").fit_resample(X_new, halves[1][1])
+
+
+def test_what_does_not_fit_is_refused_with_a_way_out(halves):
+    (X, _), (X_new, y_new) = halves
+    model = make_model().fit(X)
+    with pytest.raises(ValueError, match="both need names, but X has no gene names"):
+        make_sampler(generator=model).fit_resample(X_new[:, :30], y_new)
+    with pytest.raises(ValueError, match="generator was fitted without them"):
+        make_sampler(generator=model).fit_resample(frame_of(X_new[:, :30]), y_new)
+    with pytest.raises(ValueError, match="fitted on counts values, and X holds real values"):
+        make_sampler(generator=model).fit_resample(X_new - 0.5, y_new)
+    with pytest.raises(ValueError, match="must be normalised alike"):
+        make_sampler(generator=make_model().fit(frame_of(X))).fit_resample(
+            frame_of(depth_normalised(X_new)).iloc[:, :25], y_new
+        )
+    named = make_model().fit(frame_of(X))
+    few = frame_of(X_new[:, :9])
+    with pytest.raises(ValueError, match="wanted genes"):
+        make_sampler(generator=named).fit_resample(few, y_new)
+
+
+def test_hashes_know_cells_in_any_order_of_genes(counts):
+    X, _ = counts
+    names = np.array([f"g{i}" for i in range(40)])
+    order = np.random.default_rng(0).permutation(40)
+    first = cell_hashes(take_apart(X), names)
+    again = cell_hashes(take_apart(depth_normalised(X)[:, order]), names[order])
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(first)) == len(np.unique(X, axis=0))
+    other = X.copy()
+    other[0, 0] += 1
+    assert overlap(cell_hashes(take_apart(other), names), first) == 99
+    assert digest(first) == digest(first[::-1]) != digest(first[1:])
+    real = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    assert len(np.unique(cell_hashes(take_apart(real), None))) == 9
+
+
+def test_a_backbone_is_the_same_to_the_bit_after_transfer(halves):
+    (X, _), (X_new, y_new) = halves
+    model = make_model().fit(frame_of(X))
+    before = {k: v.clone() for k, v in model.denoiser_.state_dict().items()}
+    make_sampler(generator=model).fit_resample(frame_of(X_new).iloc[:, :30], y_new)
+    assert all(torch.equal(before[k], v) for k, v in model.denoiser_.state_dict().items())
