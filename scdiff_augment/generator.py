@@ -12,13 +12,17 @@ from tqdm.auto import tqdm
 
 from . import diffusion, interpolation, learning
 from .backbone import Backbone
+from .effects import learn_effects
 from .expression import put_together
 from .guidance import guide
 from .synthetic import new_adata, provenance_of
 from .targets import (
+    carry_over,
     class_codes,
     conditions_of,
+    groups_of,
     require_interval,
+    require_same_groups,
     require_strength,
     resolve,
     scales_of,
@@ -119,6 +123,7 @@ class LatentDiffusion(Backbone):
         X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        within: Mapping[str, ArrayLike] | None = None,
     ) -> LatentDiffusion:
         """Learn to steer towards the classes of one more annotation.
 
@@ -133,6 +138,13 @@ class LatentDiffusion(Backbone):
             loaded from a folder holds no cells and needs them.
         sample_weight : array-like of shape (n_cells,), optional
             Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
+        within : mapping of one name to array-like of shape (n_cells,), optional
+            Another condition, added before, and the class that each of these cells has in it:
+            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
+            of the two that no cell has can then be sampled: cells of that type under a treatment
+            that it was seen in, moved by what the treatment changes in the other types, of which
+            similar ones count more (kriging over the types' mean latents).
+            ``history_["notes"]`` names each combination and the weights.
 
         Returns
         -------
@@ -142,7 +154,8 @@ class LatentDiffusion(Backbone):
         Raises
         ------
         ValueError
-            If labels are missing or too few, or the model holds no cells and `X` is not given.
+            If labels are missing or too few, `within` does not name one known condition, or the
+            model holds no cells and `X` is not given.
         """
         self._require_fitted()
         z, weight = self._z, self._weight
@@ -157,6 +170,8 @@ class LatentDiffusion(Backbone):
         whose = "`X`" if X is not None else "`fit`"
         codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
         classes = np.unique(np.asarray(labels))
+        require_same_groups(name, classes, self.classifiers_, self.conditions_)
+        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
         with bounded_threads(self.n_jobs):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
@@ -165,6 +180,12 @@ class LatentDiffusion(Backbone):
                 made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            if outer is not None:
+                made.effects, sources = learn_effects(*outer, z, codes, len(classes))
+                names = self.conditions_[outer.name], classes
+                self.history_["notes"] += [
+                    source.told(name, outer.name, *names) for source in sources
+                ]
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
         return self
@@ -185,7 +206,9 @@ class LatentDiffusion(Backbone):
         ----------
         conditions : mapping of name to class, or to n classes, optional
             What the cells shall be; several conditions act together. Without any, cells come
-            in the proportions of training.
+            in the proportions of training. A combination that no cell of training has needs
+            ``add_condition(..., within=...)``; without it, gradients lead to the nearest cells
+            that were seen.
         n : int, optional
             How many cells; may be left out where a condition lists a class for each cell, or
             where `start` holds the cells to start from.
@@ -194,7 +217,8 @@ class LatentDiffusion(Backbone):
         guidance_interval : (low, high), optional
             Noise levels sigma between which the gradients act; everywhere by default.
         start : {array-like, data frame, sparse matrix} of shape (n, n_genes), optional
-            Real cells to start from, with `strength` below 1.
+            Real cells to start from, with `strength` below 1. For a combination that was never
+            seen: cells of that group in the class that ``history_["notes"]`` says it is drawn from.
         strength : float in (0, 1], default=1.0
             Share of the sampler's steps that are run: 1 starts from pure noise, less from the
             cells of `start` noised to the level where the remaining steps begin.
@@ -351,6 +375,7 @@ class LatentDiffusion(Backbone):
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
         scales = scales_of(guidance_scale, list(wanted))
         interval = require_interval(guidance_interval)
+        carried = carry_over(self.classifiers_, wanted, self.conditions_)
         sigmas = diffusion.shorten(self.sigmas(), strength)
         sampler = diffusion.SAMPLERS[self.sampler]
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
@@ -359,7 +384,7 @@ class LatentDiffusion(Backbone):
         with bounded_threads(self.n_jobs):
             for first in tqdm(blocks, desc="sampling", disable=not self.verbose):
                 block = slice(first, min(first + BLOCK, n_cells))
-                steering = conditions_of(self.classifiers_, wanted, scales, block)
+                steering = conditions_of(self.classifiers_, carried, scales, block)
                 model = guide(self.denoiser_, steering, interval)
                 noise = torch.randn(
                     block.stop - first, self.denoiser_.scale.shape[0], generator=self._torch
@@ -370,6 +395,7 @@ class LatentDiffusion(Backbone):
                     else:
                         centre = torch.from_numpy(z[block])
                     z_new = sampler(model, centre + sigmas[0] * noise, sigmas, self._torch)
+                    z_new = z_new if carried.shift is None else z_new + carried.shift[block]
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor
