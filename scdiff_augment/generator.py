@@ -12,14 +12,13 @@ from tqdm.auto import tqdm
 
 from . import diffusion, interpolation, learning
 from .backbone import Backbone
+from .drawing import Drawing
 from .effects import learn_effects
 from .expression import put_together
-from .guidance import guide
 from .synthetic import new_adata, provenance_of
 from .targets import (
     carry_over,
     class_codes,
-    conditions_of,
     groups_of,
     require_interval,
     require_same_groups,
@@ -299,27 +298,21 @@ class LatentDiffusion(Backbone):
         .. [1] Luo et al. 2024, scDiffusion, Bioinformatics 40(9), btae518, §2.
         """
         self._require_fitted()
-        w = np.asarray(list(weights), dtype=np.float64)
-        if w.size == 0 or not ((w >= 0) & (w <= 1)).all():
-            raise ValueError(f"weights must be numbers from 0 to 1, got {w.tolist()}.")
+        shares = interpolation.checked(weights, sigma, noise)
         scale = scales_of(guidance_scale, [name])[name]
         resolve({name: source}, 1, self.conditions_)
         codes = class_codes(name, [source, target], self.conditions_[name])
-        if not 0 < sigma < np.inf:
-            raise ValueError(f"sigma must be above 0 and finite, got {sigma:g}.")
-        if noise not in ("drawn", "inverted"):
-            raise ValueError(f"noise must be 'drawn' or 'inverted', got {noise!r}.")
         z = torch.from_numpy(self.encode(start))
         ends = (int(codes[0]), int(codes[1]))
         mix = interpolation.mixed(self.denoiser_, self.classifiers_[name], ends, scale)
         if noise == "drawn":
             sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
             seed = int(torch.randint(2**31, (), generator=self._torch))
-            found = interpolation.from_noise(mix, z, w.tolist(), sigmas, self.sampler, seed)
+            found = interpolation.from_noise(mix, z, shares, sigmas, self.sampler, seed)
         else:
             sigmas = diffusion.select_sigmas(self.ladder_, 2 * self.n_steps, sigma)
-            found = interpolation.from_inversion(mix, z, w.tolist(), sigmas)
-        paths = np.empty((len(w), len(z), self.n_features_in_), dtype=np.float32)
+            found = interpolation.from_inversion(mix, z, shares, sigmas)
+        paths = np.empty((len(shares), len(z), self.n_features_in_), dtype=np.float32)
         with bounded_threads(self.n_jobs), torch.no_grad():
             for i, latents in enumerate(found):
                 paths[i] = self.decode(latents.numpy())
@@ -371,31 +364,24 @@ class LatentDiffusion(Backbone):
         """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
         self._require_fitted()
         require_strength(strength, start)
-        z = None if start is None else self.encode(start)
+        z = None if start is None else torch.from_numpy(self.encode(start))
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
-        scales = scales_of(guidance_scale, list(wanted))
-        interval = require_interval(guidance_interval)
-        carried = carry_over(self.classifiers_, wanted, self.conditions_)
-        sigmas = diffusion.shorten(self.sigmas(), strength)
-        sampler = diffusion.SAMPLERS[self.sampler]
+        drawing = Drawing(
+            self.classifiers_,
+            carry_over(self.classifiers_, wanted, self.conditions_),
+            scales_of(guidance_scale, list(wanted)),
+            require_interval(guidance_interval),
+            diffusion.shorten(self.sigmas(), strength),
+            self.sampler,
+            z,
+        )
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
         factor = np.empty(n_cells)
-        blocks = range(0, n_cells, BLOCK)
+        n_latent = len(self.denoiser_.scale)
         with bounded_threads(self.n_jobs):
-            for first in tqdm(blocks, desc="sampling", disable=not self.verbose):
+            for first in tqdm(range(0, n_cells, BLOCK), desc="sampling", disable=not self.verbose):
                 block = slice(first, min(first + BLOCK, n_cells))
-                steering = conditions_of(self.classifiers_, carried, scales, block)
-                model = guide(self.denoiser_, steering, interval)
-                noise = torch.randn(
-                    block.stop - first, self.denoiser_.scale.shape[0], generator=self._torch
-                )
-                with torch.no_grad():
-                    if z is None:
-                        centre = model(torch.zeros_like(noise), sigmas[0].expand(len(noise)))
-                    else:
-                        centre = torch.from_numpy(z[block])
-                    z_new = sampler(model, centre + sigmas[0] * noise, sigmas, self._torch)
-                    z_new = z_new if carried.shift is None else z_new + carried.shift[block]
+                z_new = drawing.latents(self.denoiser_, block, n_latent, self._torch)
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor
