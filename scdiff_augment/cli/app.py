@@ -18,7 +18,7 @@ from . import add_condition, evaluate, fit, interpolate, oversample, sample
 from .terminal import plain_warnings
 
 CHECKERS = {"scdiff_augment", "sklearn", "imblearn"}
-"""Packages whose ValueError, TypeError or KeyError tells users what they gave is wrong."""
+"""Packages whose ValueError, TypeError or KeyError says that what users gave is wrong."""
 
 STOPPED = 143
 """Exit code after SIGTERM, as shells count."""
@@ -42,7 +42,8 @@ class Commands(TyperGroup):
                 raise typer.Exit(2) from error
             except OSError as error:
                 _tell(error)
-                raise typer.Exit(1) from error
+                checked = error.errno is None and _blames_input(error)
+                raise typer.Exit(2 if checked else 1) from error
 
 
 def _blames_input(error: Exception) -> bool:

@@ -93,7 +93,7 @@ def interpolate(
     with replacing(out, force=force) as place:
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         ends = [class_of(loaded, condition, text, model) for text in (source, target)]
-        loaded.set_params(**options.sampling(sampler, n_steps, loaded.n_timesteps))
+        loaded.set_params(**options.sampling(sampler, n_steps))
         real = cells_for(loaded, start, layer, terminal)
         real = _start(real, condition, label_key, source, terminal)
         real = real.draw(n, loaded.random_state, terminal)
