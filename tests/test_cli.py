@@ -1,5 +1,6 @@
 """Command line: what the help promises, and the same done in Python."""
 
+import inspect
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from command_line import FIT, STEPS, done, listing, run, small
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
 from scdiff_augment.cli.models import class_weights
 from scdiff_augment.expression import depth_normalised
+from scdiff_augment.metrics import evaluate
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("fit", "add-condition", "sample", "oversample", "interpolate", "evaluate")
@@ -198,12 +200,20 @@ def test_add_condition_is_add_condition_and_reads_the_models_genes(here):
 
 def test_interpolate_is_interpolate(here, model):
     arguments = ["--condition", "cell_type", "--from", "NK cells", "--to", "B cells"]
-    arguments += ["--weights", "3", "--sigma", "0.7", "--scale", "1.5", "--seed", "3"]
+    arguments += ["--weights", "3", "--sigma", "0.7", "--scale", "1.2", "--seed", "3"]
+    arguments += ["--noise", "inverted"]
     done("interpolate", "model", "cells.h5ad", "path.h5ad", *arguments)
     start = small()[small().obs["cell_type"] == "NK cells"]
     weights = [0, 0.5, 1]
     expected = model.interpolate(
-        start.to_df(), "cell_type", "NK cells", "B cells", weights, sigma=0.7, guidance_scale=1.5
+        start.to_df(),
+        "cell_type",
+        "NK cells",
+        "B cells",
+        weights,
+        sigma=0.7,
+        guidance_scale=1.2,
+        noise="inverted",
     )
     found = ad.read_h5ad("path.h5ad")
     assert found.n_obs == 90
@@ -241,3 +251,97 @@ def test_oversample_with_a_model_says_that_it_has_seen_the_cells(here):
     result = run("oversample", "heldout.h5ad", "x.h5ad", *arguments, "--decoder-steps", "3")
     assert "--decoder-steps is about training" in result.stderr
     assert not Path("x.h5ad").exists()
+
+
+def test_defaults_are_those_of_the_package():
+    """A default that is changed in one place only would make the two ways in disagree."""
+    shown = {command: re.sub(r"\s+", " ", done(command, "--help").stdout) for command in COMMANDS}
+    in_python = inspect.signature(LatentDiffusion.interpolate).parameters
+    for option, name in (("sigma", "sigma"), ("scale", "guidance_scale"), ("noise", "noise")):
+        text = shown["interpolate"].partition(f" --{option} ")[2].partition(" --")[0]
+        assert f"[default: {in_python[name].default}" in text
+    parameters = LatentDiffusion().get_params()
+    for option in ("decoder-steps", "denoiser-steps", "classifier-steps", "n-latent", "encoder"):
+        text = shown["fit"].partition(f" --{option} ")[2].partition(" --")[0]
+        assert f"[default: {parameters[option.replace('-', '_')]}" in text
+
+
+def test_a_condition_within_another_reaches_unseen_combinations(here):
+    adata = small()
+    unseen = (adata.obs["cell_type"] == "B cells") & (adata.obs["condition"] == "stim")
+    adata[~unseen].copy().write_h5ad("cells.h5ad")
+    done(*FIT, "--label-key", "cell_type", "--force")
+    arguments = ["add-condition", "model", "cells.h5ad", "--label-key", "condition"]
+    result = run(*arguments, "--within", "type")
+    assert (result.exit_code, "no condition 'type'" in result.stderr) == (2, True)
+    result = done(*arguments, "--within", "cell_type")
+    assert "B cells" in result.stderr
+    loaded = LatentDiffusion.load("model")
+    assert loaded.classifiers_["condition"].effects.within == "cell_type"
+
+
+# --- evaluate -----------------------------------------------------------------------------------
+
+
+def halves(X, seed):
+    """Every second cell of a random order, as the help says."""
+    order = np.random.default_rng(seed).permutation(len(X))
+    return X[order[::2]], X[order[1::2]]
+
+
+def test_evaluate_is_metrics_evaluate(here):
+    arguments = ["evaluate", "heldout.h5ad", "synthetic.h5ad", "--trees", "5", "--seed", "4"]
+    done(*arguments, "--training", "cells.h5ad", "--out", "table.csv")
+    result = done(*arguments, "--training", "cells.h5ad", "--out", "table.json")
+    real, null = halves(small(seed=1).X.toarray(), 4)
+    expected = evaluate(
+        real,
+        ad.read_h5ad("synthetic.h5ad").layers["counts"].toarray(),
+        null=null,
+        training=small().X.toarray(),
+        n_estimators=5,
+        random_state=4,
+    )
+    for table in (pd.read_csv("table.csv"), pd.read_json("table.json")):
+        pd.testing.assert_frame_equal(
+            table[expected.columns], expected, check_dtype=False, rtol=1e-5
+        )
+    shown = {line.split()[0] for line in result.stdout.splitlines()[2:] if line}
+    assert shown == set(expected.dropna(subset="synthetic")["figure"])
+
+
+def test_evaluate_compares_classes_with_themselves(here):
+    done("oversample", "cells.h5ad", "more.h5ad", "--label-key", "cell_type", *STEPS)
+    arguments = ["evaluate", "heldout.h5ad", "more.h5ad", "--trees", "5", "--out", "t.csv"]
+    result = done(*arguments, "--label-key", "cell_type")
+    assert "more.h5ad: read the 80 synthetic cells of 180" in result.stderr
+    assert "real cells of T cells are left out" in result.stderr
+    assert "other proportions" in result.stderr
+    assert set(pd.read_csv("t.csv")["class"]) == {"all cells", "B cells", "NK cells"}
+    result = done(*arguments, "--force", "--training", "heldout.h5ad")
+    assert "made by 'cell_type'; --label-key" in result.stderr
+    assert "100 of 100 real cells are in --training" in result.stderr
+
+
+def test_evaluate_brings_files_to_one_scale_and_one_set_of_genes(here):
+    """Counts in X on one side, log1p in X and counts in a layer on the other; more genes."""
+    counts = small(seed=1)
+    del counts.layers["counts"]
+    more = ad.AnnData(np.ones((100, 2)), counts.obs, pd.DataFrame(index=["a", "b"]))
+    ad.concat([more, counts[:, ::-1]], axis=1, merge="first").write_h5ad("wide.h5ad")
+    arguments = ["synthetic.h5ad", "--trees", "5"]
+    first = done("evaluate", "heldout.h5ad", *arguments)
+    again = done("evaluate", "wide.h5ad", *arguments)
+    assert first.stdout == again.stdout
+    logged = small(seed=1)
+    logged.X = depth_normalised(logged.X.toarray())
+    logged.write_h5ad("logged.h5ad")
+    third = done("evaluate", "logged.h5ad", *arguments, "--layer", "X")
+    figures = {text.splitlines()[2].split()[1] for text in (first.stdout, third.stdout)}
+    assert len(figures) == 1
+    only = ad.read_h5ad("synthetic.h5ad")
+    only.X = only.layers["counts"]
+    only.write_h5ad("counted.h5ad")
+    result = run("evaluate", "logged.h5ad", "counted.h5ad", "--layer", "X")
+    assert result.exit_code == 2
+    assert "counted.h5ad only counts" in result.stderr

@@ -329,12 +329,10 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(here, monkeypa
 
 
 def test_a_defect_is_not_taken_for_bad_input(here, monkeypatch):
-    def broken(*_, **__):
-        return np.zeros(3).reshape(2, 2)
-
-    monkeypatch.setattr(LatentDiffusion, "sample_adata", lambda *_, **__: "3" * broken)
-    with pytest.raises(TypeError):
+    monkeypatch.setattr("scdiff_augment.generator.new_adata", None)
+    with pytest.raises(TypeError, match="not callable"):
         run(*SAMPLE)
+    assert not Path("new.h5ad").exists()
 
 
 # --- as a process -------------------------------------------------------------------------------

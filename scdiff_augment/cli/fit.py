@@ -102,7 +102,7 @@ def _encoder(name: str, n_latent: int | str) -> Any:
         from scdiff_augment.encoders import AutoEncoder
 
         published = name == options.Encoder.PUBLISHED
-        return (AutoEncoder.published if published else AutoEncoder)(n_latent=n_latent)
+        return (AutoEncoder.published if published else AutoEncoder)(n_latent=int(n_latent))
     if not Path(name).is_dir():
         raise ValueError(
             f"--encoder takes {listed(ENCODERS)} or the folder of a SCimilarity model, but "
