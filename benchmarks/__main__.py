@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import report, statistics
+from benchmarks.backends import BACKENDS, connected
 from benchmarks.config import Config, load_config, read_yaml
 from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run
 from benchmarks.scores import SCORES
@@ -46,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("reports"), help="where the study's folder goes"
     )
     found.add_argument("--tracking-uri", default=DEFAULT_URI, help="of MLflow (%(default)s)")
+    found.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="loky",
+        help="where units run: processes of this machine, or a cluster (%(default)s)",
+    )
+    found.add_argument("--scheduler", help="address of the cluster, for example tcp://HOST:8786")
     found.add_argument("--force", action="store_true", help="compute everything again")
     return found
 
@@ -80,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     try:
-        results = plan.run(folder, arguments.jobs, arguments.force)
+        with connected(arguments.backend, arguments.scheduler):
+            results = plan.run(folder, arguments.jobs, arguments.force)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
     except Interrupted as stop:
         again = shlex.join(a for a in given if a != "--force")
         print(
