@@ -10,15 +10,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import diffusion, learning
+from . import diffusion, interpolation, learning
 from .backbone import Backbone
+from .effects import learn_effects
 from .expression import put_together
-from .guidance import Condition, guide
+from .guidance import guide
 from .synthetic import new_adata, provenance_of
 from .targets import (
+    carry_over,
     class_codes,
     conditions_of,
+    groups_of,
     require_interval,
+    require_same_groups,
     require_strength,
     resolve,
     scales_of,
@@ -119,6 +123,7 @@ class LatentDiffusion(Backbone):
         X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        within: Mapping[str, ArrayLike] | None = None,
     ) -> LatentDiffusion:
         """Learn to steer towards the classes of one more annotation.
 
@@ -133,6 +138,13 @@ class LatentDiffusion(Backbone):
             loaded from a folder holds no cells and needs them.
         sample_weight : array-like of shape (n_cells,), optional
             Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
+        within : mapping of one name to array-like of shape (n_cells,), optional
+            Another condition, added before, and the class that each of these cells has in it:
+            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
+            of the two that no cell has can then be sampled: cells of that type under a treatment
+            that it was seen in, moved by what the treatment changes in the other types, of which
+            similar ones count more (kriging over the types' mean latents).
+            ``history_["notes"]`` names each combination and the weights.
 
         Returns
         -------
@@ -142,7 +154,8 @@ class LatentDiffusion(Backbone):
         Raises
         ------
         ValueError
-            If labels are missing or too few, or the model holds no cells and `X` is not given.
+            If labels are missing or too few, `within` does not name one known condition, or the
+            model holds no cells and `X` is not given.
         """
         self._require_fitted()
         z, weight = self._z, self._weight
@@ -157,6 +170,8 @@ class LatentDiffusion(Backbone):
         whose = "`X`" if X is not None else "`fit`"
         codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
         classes = np.unique(np.asarray(labels))
+        require_same_groups(name, classes, self.classifiers_, self.conditions_)
+        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
         with bounded_threads(self.n_jobs):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
@@ -165,6 +180,12 @@ class LatentDiffusion(Backbone):
                 made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            if outer is not None:
+                made.effects, sources = learn_effects(*outer, z, codes, len(classes))
+                names = self.conditions_[outer.name], classes
+                self.history_["notes"] += [
+                    source.told(name, outer.name, *names) for source in sources
+                ]
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
         return self
@@ -185,7 +206,9 @@ class LatentDiffusion(Backbone):
         ----------
         conditions : mapping of name to class, or to n classes, optional
             What the cells shall be; several conditions act together. Without any, cells come
-            in the proportions of training.
+            in the proportions of training. A combination that no cell of training has needs
+            ``add_condition(..., within=...)``; without it, gradients lead to the nearest cells
+            that were seen.
         n : int, optional
             How many cells; may be left out where a condition lists a class for each cell, or
             where `start` holds the cells to start from.
@@ -194,7 +217,8 @@ class LatentDiffusion(Backbone):
         guidance_interval : (low, high), optional
             Noise levels sigma between which the gradients act; everywhere by default.
         start : {array-like, data frame, sparse matrix} of shape (n, n_genes), optional
-            Real cells to start from, with `strength` below 1.
+            Real cells to start from, with `strength` below 1. For a combination that was never
+            seen: cells of that group in the class that ``history_["notes"]`` says it is drawn from.
         strength : float in (0, 1], default=1.0
             Share of the sampler's steps that are run: 1 starts from pure noise, less from the
             cells of `start` noised to the level where the remaining steps begin.
@@ -224,14 +248,18 @@ class LatentDiffusion(Backbone):
         target: Any,
         weights: Iterable[float],
         *,
-        sigma: float = 1.0,
-        guidance_scale: float = 1.0,
+        sigma: float = 8.0,
+        guidance_scale: float = 1.5,
+        noise: str = "drawn",
     ) -> NDArray[np.float32]:
         """Lead real cells of one class towards another by mixing the two gradients.
 
         Cells are noised to `sigma` and denoised from there under the gradient
         ``(1 - w) grad log p(source | z) + w grad log p(target | z)`` ([1]_, gradient
         interpolation). A cell meets the same noise at every weight.
+
+        The defaults are those under which cells of two data sets reached the target and passed
+        through types that were left out of training.
 
         Parameters
         ----------
@@ -243,16 +271,28 @@ class LatentDiffusion(Backbone):
             Where the path begins and ends.
         weights : iterable of float in [0, 1]
             Weight of `target`.
-        sigma : float, default=1.0
-            Noise level of the start, in units of the latents' common standard deviation: low
-            keeps a cell what it is, high lets it go anywhere.
-        guidance_scale : float, default=1.0
-            Weight of the gradients.
+        sigma : float, default=8.0
+            Noise level of the start, in units of the latents' common standard deviation: about
+            the distance between the two classes, or more. With less, cells stay near the source
+            at every weight.
+        guidance_scale : float, default=1.5
+            Weight of the gradients. Below 1 cells stray to other classes; from 2 on they hold to
+            the two ends, and change in fewer steps.
+        noise : {"drawn", "inverted"}, default="drawn"
+            "drawn": random noise, most of which overwrites the cell where `sigma` is high.
+            "inverted": the noise from which deterministic DDIM, steered to `source`, leads back
+            to the cell; what a cell has of its own among the source's cells goes along the path.
+            It uses DDIM, whatever `sampler` is, at twice as many levels.
 
         Returns
         -------
         ndarray of shape (n_weights, n_cells, n_genes), float32
             New cells, on the scale of the matrix that `fit` saw.
+
+        Raises
+        ------
+        ValueError
+            If a name or class is unknown, or a number is out of range.
 
         References
         ----------
@@ -265,21 +305,24 @@ class LatentDiffusion(Backbone):
         scale = scales_of(guidance_scale, [name])[name]
         resolve({name: source}, 1, self.conditions_)
         codes = class_codes(name, [source, target], self.conditions_[name])
-        sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
+        if not 0 < sigma < np.inf:
+            raise ValueError(f"sigma must be above 0 and finite, got {sigma:g}.")
+        if noise not in ("drawn", "inverted"):
+            raise ValueError(f"noise must be 'drawn' or 'inverted', got {noise!r}.")
         z = torch.from_numpy(self.encode(start))
-        sampler = diffusion.SAMPLERS[self.sampler]
-        noise = torch.randn(z.shape, generator=self._torch)
+        ends = (int(codes[0]), int(codes[1]))
+        mix = interpolation.mixed(self.denoiser_, self.classifiers_[name], ends, scale)
+        if noise == "drawn":
+            sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
+            seed = int(torch.randint(2**31, (), generator=self._torch))
+            found = interpolation.from_noise(mix, z, w.tolist(), sigmas, self.sampler, seed)
+        else:
+            sigmas = diffusion.select_sigmas(self.ladder_, 2 * self.n_steps, sigma)
+            found = interpolation.from_inversion(mix, z, w.tolist(), sigmas)
         paths = np.empty((len(w), len(z), self.n_features_in_), dtype=np.float32)
         with bounded_threads(self.n_jobs), torch.no_grad():
-            for i, weight in enumerate(w):
-                steering = [
-                    Condition(self.classifiers_[name], torch.full((len(z),), code), scale * share)
-                    for code, share in zip(codes.tolist(), (1 - weight, weight), strict=True)
-                    if scale * share > 0
-                ]
-                model = guide(self.denoiser_, steering)
-                z_new = sampler(model, z + sigmas[0] * noise, sigmas, self._torch)
-                paths[i] = self.decode(z_new.numpy())
+            for i, latents in enumerate(found):
+                paths[i] = self.decode(latents.numpy())
         return paths
 
     def sample_adata(
@@ -332,6 +375,7 @@ class LatentDiffusion(Backbone):
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
         scales = scales_of(guidance_scale, list(wanted))
         interval = require_interval(guidance_interval)
+        carried = carry_over(self.classifiers_, wanted, self.conditions_)
         sigmas = diffusion.shorten(self.sigmas(), strength)
         sampler = diffusion.SAMPLERS[self.sampler]
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
@@ -340,7 +384,7 @@ class LatentDiffusion(Backbone):
         with bounded_threads(self.n_jobs):
             for first in tqdm(blocks, desc="sampling", disable=not self.verbose):
                 block = slice(first, min(first + BLOCK, n_cells))
-                steering = conditions_of(self.classifiers_, wanted, scales, block)
+                steering = conditions_of(self.classifiers_, carried, scales, block)
                 model = guide(self.denoiser_, steering, interval)
                 noise = torch.randn(
                     block.stop - first, self.denoiser_.scale.shape[0], generator=self._torch
@@ -351,6 +395,7 @@ class LatentDiffusion(Backbone):
                     else:
                         centre = torch.from_numpy(z[block])
                     z_new = sampler(model, centre + sigmas[0] * noise, sigmas, self._torch)
+                    z_new = z_new if carried.shift is None else z_new + carried.shift[block]
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor

@@ -17,8 +17,8 @@ To add a study, write two modules of one name; nothing else has to know of them.
 - ``compute(unit, data, seed) -> Output``: rows as flat dicts, and arrays that only figures
   need. It runs on one thread in a process of its own; what it raises becomes a failed row.
   Draw every random number from ``seed``;
-- ``CODE`` (optional): further modules of this folder that ``compute`` uses, by name, as in
-  ``("judges",)``. The package's own code always counts.
+- ``CODE`` (optional): further modules of the benchmark that ``compute`` uses, as in
+  ``("classifiers", "generation.judges")``. The package's own code always counts.
 
 ``views/NAME.py`` shows, and may be edited without computing anything again. It reads the rows
 whose status is "ok"; where a unit has failed they are fewer, and there may be none:
@@ -30,6 +30,6 @@ whose status is "ok"; where a unit has failed they are fewer, and there may be n
   ``arrays`` has the arrays of the units that gave some, under the unit's name;
 - ``NOTES``: how the study was done and what its figures cannot say, a list of sentences.
 
-`benchmarks.generation.parts` has the classes, `benchmarks.generation.models` builds
-the generator from a config.
+`benchmarks.generation.parts` has the classes and `means`, `benchmarks.generation.models` builds the
+generator from a config. A study imports nothing else of this package, but for helpers of its own.
 """

@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import DatasetSpec, parse_head, read_with
+from benchmarks.config import parse_head, read_with
+from benchmarks.generation.parts import StudyConfig
 from benchmarks.generation.registry import STUDIES
 from benchmarks.messages import choose
 
 KEYS = ("name", "title", "description", "seed", "datasets", "study", "params")
 REQUIRED = ("name", "title", "datasets", "study")
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """A study of the generator.
-
-    Attributes
-    ----------
-    name, title, description : str
-        Folder and experiment name; headline; what the study asks.
-    seed : int
-        Every random number of the study comes from it.
-    datasets : tuple of DatasetSpec
-        What is learnt.
-    study : str
-        A name in ``STUDIES``.
-    params : object
-        The study's ``Parameters``.
-    """
-
-    name: str
-    title: str
-    description: str
-    seed: int
-    datasets: tuple[DatasetSpec, ...]
-    study: str
-    params: Any
-
-    def flat(self) -> dict[str, Any]:
-        """Return the config as flat parameters, for MLflow and the page."""
-        return {
-            "study": self.study,
-            "seed": self.seed,
-            "datasets": [d.name for d in self.datasets],
-            **asdict(self.params),
-        }
 
 
 def load_study_config(path: Path) -> StudyConfig:

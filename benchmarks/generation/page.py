@@ -11,8 +11,7 @@ import pandas as pd
 
 from benchmarks.datasets import Dataset
 from benchmarks.figures import inline_svg, save_figure
-from benchmarks.generation.config import StudyConfig
-from benchmarks.generation.parts import Arrays, Finding, Picture, Table
+from benchmarks.generation.parts import Arrays, Finding, Picture, StudyConfig, Table
 from benchmarks.generation.registry import STUDIES, Study
 from benchmarks.report import environment
 from benchmarks.store import write_text, write_with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +11,47 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.config import DatasetSpec
 from benchmarks.words import DASH, spread
 
 Arrays = dict[str, NDArray[Any]]
 Outcome = Literal["met", "missed", "warning", ""]
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study of the generator.
+
+    Attributes
+    ----------
+    name, title, description : str
+        Folder and experiment name; headline; what the study asks.
+    seed : int
+        Every random number of the study comes from it.
+    datasets : tuple of DatasetSpec
+        What is learnt.
+    study : str
+        A name in ``STUDIES``.
+    params : object
+        The study's ``Parameters``.
+    """
+
+    name: str
+    title: str
+    description: str
+    seed: int
+    datasets: tuple[DatasetSpec, ...]
+    study: str
+    params: Any
+
+    def flat(self) -> dict[str, Any]:
+        """Return the config as flat parameters, for MLflow and the page."""
+        return {
+            "study": self.study,
+            "seed": self.seed,
+            "datasets": [d.name for d in self.datasets],
+            **asdict(self.params),
+        }
 
 
 @dataclass(frozen=True)
@@ -72,6 +109,8 @@ class Table:
         Digits after the point, 3 by default.
     caption : str
         What stands under it.
+    powers : sequence of str
+        Columns in which a value too small for its digits is written as a power of ten.
     """
 
     title: str
@@ -80,6 +119,7 @@ class Table:
     titles: Mapping[str, str] = field(default_factory=dict)
     digits: Mapping[str, int] = field(default_factory=dict)
     caption: str = ""
+    powers: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -106,7 +146,10 @@ class Table:
             return "yes" if value else "no"
         if pd.api.types.is_integer_dtype(self.frame[column]):
             return f"{int(value):,}"
-        return spread(value, row.get(f"{column}_sd", float("nan")), self.digits.get(column, 3))
+        digits = self.digits.get(column, 3)
+        if column in self.powers and 0 < abs(value) < 0.5 * 10**-digits:
+            return f"{value:.0e}".replace("-", "−")
+        return spread(value, row.get(f"{column}_sd", float("nan")), digits)
 
     def metrics(self) -> dict[str, float]:
         """Return every number under the names of its line and column, with ``/`` between."""

@@ -10,8 +10,8 @@ import pandas as pd
 
 from benchmarks.datasets import load_dataset
 from benchmarks.generation import page
-from benchmarks.generation.config import StudyConfig, load_study_config
-from benchmarks.generation.parts import Arrays
+from benchmarks.generation.config import load_study_config
+from benchmarks.generation.parts import Arrays, StudyConfig
 from benchmarks.generation.registry import STUDIES
 from benchmarks.generation.units import make_units, run_study_unit
 from benchmarks.runner import compute, frame

@@ -54,7 +54,8 @@ def load(name: str) -> Study:
     """
     maths = import_module(f"benchmarks.generation.studies.{name}")
     view = import_module(f"benchmarks.generation.views.{name}")
-    files = [HERE / f"{m}.py" for m in ("units", "models", *getattr(maths, "CODE", ()))]
+    modules = ("generation.units", "generation.models", "objects", *getattr(maths, "CODE", ()))
+    files = [HERE.parent / (m.replace(".", "/") + ".py") for m in modules]
     return Study(
         parameters=maths.Parameters,
         units=maths.units,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets import Dataset
-from benchmarks.generation.config import StudyConfig
+from benchmarks.generation.parts import StudyConfig
 from benchmarks.generation.registry import STUDIES, Study
 from benchmarks.units import Record, message, one_thread, texts
 from benchmarks.versions import code_hash, package_files

@@ -1,0 +1,70 @@
+"""add-condition: a model learns one more annotation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .cells import require_file
+from .models import READ, cells_for, class_weights, described, load, require_model, save, values_for
+from .output import replacing
+from .terminal import Terminal
+
+EXAMPLES = """Examples:
+
+\b
+# the model of another day learns a second condition; the rest of it stays
+scdiff-augment add-condition model cells.h5ad --label-key condition
+
+\b
+# under another name
+scdiff-augment add-condition model cells.h5ad --label-key donor --name person
+"""
+
+
+def add_condition(
+    model: options.ModelIn,
+    cells: options.CellsIn,
+    label_key: Annotated[str, typer.Option(help="Column of obs with the classes.")],
+    name: Annotated[
+        str | None, typer.Option(help="What sample will call it. [default: the column's name]")
+    ] = None,
+    weight_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs whose rare classes count more. [default: that of fit]"),
+    ] = None,
+    layer: options.ModelLayer = None,
+    classifier_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps. [default: those of fit]")
+    ] = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a condition of this name.")
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Teach a model one more condition. What it knows already does not change."""
+    terminal = Terminal(quiet)
+    name = name or label_key
+    require_model(model)
+    require_file(cells)
+    with replacing(model, force=True, suffixes=()) as place:
+        loaded = load(model, terminal.seed(seed), jobs, terminal)
+        if name in loaded.conditions_ and not force:
+            raise ValueError(
+                f"{model} has a condition '{name}' already. Choose another --name, or replace it "
+                f"with --force."
+            )
+        real = cells_for(loaded, cells, layer, terminal)
+        labels = real.labels(label_key)
+        weight_key = weight_key or loaded.history_.get(READ, {}).get("weight_key")
+        weight = None if weight_key is None else class_weights(real.labels(weight_key))
+        steps = loaded.classifier_steps
+        loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
+        terminal.say(f"learning {name}: {len(real):,} cells")
+        loaded.add_condition(name, labels, values_for(loaded, real), sample_weight=weight)
+        save(loaded.set_params(classifier_steps=steps), place)
+    terminal.done(f"wrote {model}: {described(loaded)}")

@@ -1,0 +1,61 @@
+"""Leading latents from one class towards another by mixed gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from . import diffusion
+from .diffusion import Model
+from .guidance import Condition, guide
+
+Mix = Callable[[float], Model]
+"""Weight of the target to a denoiser."""
+
+
+def mixed(model: Model, classifier: Model, ends: tuple[int, int], scale: float) -> Mix:
+    """Denoisers along ``(1 - w) grad log p(source | z) + w grad log p(target | z)``.
+
+    With `scale` 1 and the score of all cells added, this is the score of the weighted geometric
+    mean of the two classes: for Gaussians of one covariance, of the Gaussian in between.
+    """
+
+    def at(weight: float) -> Model:
+        def denoised(z: Tensor, sigma: Tensor) -> Tensor:
+            steering = [
+                Condition(classifier, torch.full((len(z),), code), scale * share)
+                for code, share in zip(ends, (1 - weight, weight), strict=True)
+                if scale * share > 0
+            ]
+            return guide(model, steering)(z, sigma)
+
+        return denoised
+
+    return at
+
+
+def from_noise(
+    mix: Mix, z: Tensor, weights: Sequence[float], sigmas: Tensor, sampler: str, seed: int
+) -> Iterator[Tensor]:
+    """Noise latents to the first of `sigmas`, and denoise them at each weight.
+
+    All randomness is that of `seed`, so a cell meets the same noise at every weight.
+    """
+    for weight in weights:
+        generator = torch.Generator().manual_seed(seed)
+        noisy = z + sigmas[0] * torch.randn(z.shape, generator=generator)
+        yield diffusion.SAMPLERS[sampler](mix(weight), noisy, sigmas, generator)
+
+
+def from_inversion(
+    mix: Mix, z: Tensor, weights: Sequence[float], sigmas: Tensor
+) -> Iterator[Tensor]:
+    """Lead latents up to the first of `sigmas` as cells of the source, and down at each weight.
+
+    Weight 0 leads back to `z`: what a cell has of its own, among the source's cells, goes along.
+    """
+    noisy = diffusion.invert_ddim(mix(0.0), z, sigmas, n_iterations=5)
+    for weight in weights:
+        yield diffusion.sample_ddim(mix(weight), noisy, sigmas)
