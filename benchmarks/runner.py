@@ -99,7 +99,9 @@ def load_datasets(config: Config) -> list[Dataset]:
     list of Dataset
         In the config's order.
     """
-    return [load_dataset(d.name, d.path, d.label_key, d.layer) for d in config.datasets]
+    return [
+        load_dataset(d.name, d.path, d.label_key, d.layer, d.group_key) for d in config.datasets
+    ]
 
 
 def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scdiff_augment.metrics import forest_auc, mmd
 
 from benchmarks.datasets import Dataset
 from benchmarks.generation.models import check_model, make_model
 from benchmarks.generation.parts import Output, StudyConfig
 from scdiff_augment import LatentDiffusion, diffusion
+from scdiff_augment.metrics import forest_auc, mmd
 
 REFERENCE = ("dpm++", 20)
 TIMING = 0.5
