@@ -16,7 +16,9 @@ from benchmarks.verdicts import BEST_TRIVIAL
 from benchmarks.words import label
 
 
-def learning_curve_svg(curve: pd.DataFrame, score: str, hue: dict[str, str], title: str) -> str:
+def learning_curve_svg(
+    curve: pd.DataFrame, score: str, hue: dict[str, str], heading: str, title: str
+) -> str:
     """Draw mean scores over the number of training cells, with standard deviations.
 
     Parameters
@@ -27,8 +29,8 @@ def learning_curve_svg(curve: pd.DataFrame, score: str, hue: dict[str, str], tit
         What was averaged.
     hue : dict of str to str
         Arms to draw, with their colours.
-    title : str
-        Headline, and read out in place of the figure.
+    heading, title : str
+        Headline, and what is read out in place of the figure.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def learning_curve_svg(curve: pd.DataFrame, score: str, hue: dict[str, str], tit
         ax.set_xticks([float(n) for n in sizes], [str(n) for n in sizes])
         ax.set_xlabel("training cells of each rare type")
         ax.set_ylabel(SCORES[score].title)
-        _finish(ax, title)
+        _finish(ax, heading)
         ax.legend(frameon=False, fontsize=8, loc="best")
 
     return inline_svg((4.6, 3.4), paint, title)
@@ -85,7 +87,6 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
         scikit_posthocs.critical_difference_diagram(
             found.means.rename(label),
             found.pairs.rename(index=label, columns=label),
-            cd=found.critical,
             ax=ax,
             label_fmt_left="{label} ({rank:.1f})",
             label_fmt_right="({rank:.1f}) {label}",
@@ -93,7 +94,7 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
             crossbar_props={"color": INK},
             color_palette={label(arm): hue.get(arm, QUIET) for arm in found.means.index},
         )
-        ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=14)
+        ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
 
     return inline_svg((6.4, 1.4 + 0.17 * len(found.means)), paint, title)
 

@@ -24,6 +24,7 @@ class DatasetSpec:
     path: Path | None = None
     label_key: str | None = None
     layer: str | None = None
+    group_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,15 @@ def dataset_of(entry: Any, folder: Path) -> DatasetSpec:
     if not isinstance(entry, Mapping):
         return DatasetSpec(choose("data set", entry, DATASETS))
     for key in entry:
-        choose("key of a data set", key, ("path", "label_key", "layer", "name"))
+        choose("key of a data set", key, ("path", "label_key", "layer", "name", "group_key"))
     for key in ("path", "label_key"):
         if not entry.get(key):
             raise ValueError(f"a data set given as a mapping needs {key!r}: {dict(entry)}.")
     path = folder / str(entry["path"])
-    layer = entry.get("layer")
-    return DatasetSpec(str(entry.get("name") or path.stem), path, str(entry["label_key"]), layer)
+    layer, group_key = entry.get("layer"), entry.get("group_key")
+    return DatasetSpec(
+        str(entry.get("name") or path.stem), path, str(entry["label_key"]), layer, group_key
+    )
 
 
 def strategies_of(entry: Any) -> list[StrategySpec]:

@@ -132,7 +132,8 @@ class Judge:
         """Count calls against true types, donor by donor where there are donors."""
         truth, fold = self.test[1], self.unit.fold
         everyone = np.repeat("", len(truth))
-        groups = self.unit.dataset.groups.get("donor")
+        key = self.unit.study.split_params.get("key", "donor")
+        groups = self.unit.dataset.groups.get(key)
         donors = everyone if groups is None else groups[fold.test]
         found = []
         for donor in np.unique(donors):

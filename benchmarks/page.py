@@ -136,7 +136,7 @@ def _curves(summary: Summary) -> list[tuple[str, list[str]]]:
             if len(curve):
                 name = CLASSIFIERS[c].title
                 figure = curves.learning_curve_svg(
-                    curve, config.main_score, _hues(summary), f"{name}, {title}"
+                    curve, config.main_score, _hues(summary), name, f"{name}, {title}"
                 )
                 drawn.append(figure)
         if drawn:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from benchmarks import figures, statistics
 from benchmarks.classifiers import CLASSIFIERS
@@ -64,6 +65,8 @@ def write_report(
     for block in blocks:
         stem = figure_folder / block.stem
         files += figures.save_overview(block.rows, config.main_score, colour, block.title, stem)
+    files.append(folder / "config.yaml")
+    write_text(files[-1], yaml.safe_dump(config.raw, sort_keys=False, allow_unicode=True))
     infos = [describe(d) for d in datasets]
     summary = Summary(config, rows, results.classes, results.tallies)
     write_text(page, render(config, infos, summary))

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
+from benchmarks import backends
+from benchmarks.backends import ClusterLostError
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
 from benchmarks.leakage import require_apart
 from benchmarks.splits import make_folds
 from benchmarks.store import keep, read
 from benchmarks.strategies import require_installed
-from benchmarks.units import Record, Unit, run_in_worker, run_unit
+from benchmarks.units import Record, Unit, run_unit
 
 
 class Interrupted(Exception):
@@ -98,7 +99,9 @@ def load_datasets(config: Config) -> list[Dataset]:
     list of Dataset
         In the config's order.
     """
-    return [load_dataset(d.name, d.path, d.label_key, d.layer) for d in config.datasets]
+    return [
+        load_dataset(d.name, d.path, d.label_key, d.layer, d.group_key) for d in config.datasets
+    ]
 
 
 def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
@@ -219,13 +222,13 @@ def compute(
     bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
-            for result in _results(todo, work, min(jobs, len(todo))):
+            for result in backends.results(todo, work, min(jobs, len(todo))):
                 if result["unit"] not in keys:
                     raise CodeChangedError
                 keep(folder, result)
                 results[result["unit"]] = result
                 bar.update()
-    except (KeyboardInterrupt, TerminatedWorkerError, CodeChangedError, OSError) as stop:
+    except (KeyboardInterrupt, OSError, *LOST) as stop:
         if jobs > 1:
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
         kept = sum(read(folder, key) is not None for key in keys)
@@ -233,18 +236,11 @@ def compute(
     return Computed([results[key] for key in keys], len(todo), reused)
 
 
-def _results(units: Sequence[Keyed], work: Callable[[Any], Record], jobs: int) -> Iterator[Record]:
-    """Yield the units' results as they end."""
-    if jobs <= 1:
-        yield from map(work, units)
-        return
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
-        yield from parallel(delayed(run_in_worker)(work, unit) for unit in units)
-
-
 class CodeChangedError(RuntimeError):
     """A worker that started late read other code than the study began with."""
+
+
+LOST = (TerminatedWorkerError, CodeChangedError, ClusterLostError)
 
 
 def _reason(stop: BaseException) -> str:
@@ -252,6 +248,8 @@ def _reason(stop: BaseException) -> str:
         return "The code was edited while the study ran; the results of the new code are dropped."
     if isinstance(stop, TerminatedWorkerError):
         return "A worker process died, most often for want of memory: try fewer --jobs."
+    if isinstance(stop, ClusterLostError):
+        return f"The cluster could not go on ({stop})."
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""
 
 

@@ -20,7 +20,8 @@ class Interval:
     Attributes
     ----------
     mean, low, high : float
-        Difference, and the ends of the interval; NaN where there are fewer than 2 folds.
+        Difference, and the ends of the interval; NaN where there are fewer than 2 folds, or all
+        folds differ by the same.
     folds : int
         Folds it is taken over.
     """
@@ -65,6 +66,8 @@ def corrected_interval(
     values = np.asarray(differences, dtype=float)
     folds, mean = len(values), float(values.mean()) if len(values) else float("nan")
     if folds < 2:
+        return Interval(mean, float("nan"), float("nan"), folds)
+    if np.ptp(values) < 1e-12 and mean:  # few folds of few cells agree by chance, not by rule
         return Interval(mean, float("nan"), float("nan"), folds)
     variance = (1 / folds + n_test / n_train) * values.var(ddof=1)
     half = float(stats.t.ppf((1 + level) / 2, folds - 1) * np.sqrt(variance))

@@ -57,6 +57,11 @@ def test_one_fold_has_no_interval():
     assert np.isnan(corrected_interval([], 1, 1).mean)
 
 
+def test_folds_that_differ_by_the_same_have_no_interval_of_width_zero():
+    assert not corrected_interval([0.1, 0.1], 1, 1).clear
+    assert corrected_interval([0.0, 0.0], 1, 1).high == 0.0
+
+
 @pytest.mark.parametrize("score", ["macro_f1", "log_loss"])
 @pytest.mark.parametrize(("gain", "better"), [(0.2, True), (-0.2, False), (0.0, None)])
 def test_a_verdict_knows_the_direction_of_its_score(score, gain, better):
