@@ -10,24 +10,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import diffusion, interpolation, learning
-from .backbone import Backbone
+from . import diffusion, interpolation
+from .conditioned import Conditioned
 from .drawing import Drawing
-from .effects import learn_effects
 from .expression import put_together
 from .synthetic import new_adata, provenance_of
 from .targets import (
     carry_over,
     class_codes,
-    groups_of,
     require_interval,
-    require_same_groups,
     require_strength,
     resolve,
     scales_of,
 )
 from .training import bounded_threads
-from .validation import require_codes, require_weights
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,7 +40,7 @@ BLOCK = 4096
 """Cells that go through the sampler together."""
 
 
-class LatentDiffusion(Backbone):
+class LatentDiffusion(Conditioned):
     """Latent diffusion model of single-cell expression, steered by condition classifiers.
 
     Three things are learnt one after another: a codec (expression to latent and back to
@@ -114,80 +110,6 @@ class LatentDiffusion(Backbone):
     >>> model.add_condition("type", labels).sample({"type": "a"}, n=5).shape
     (5, 30)
     """
-
-    def add_condition(
-        self,
-        name: str,
-        labels: ArrayLike,
-        X: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-        within: Mapping[str, ArrayLike] | None = None,
-    ) -> LatentDiffusion:
-        """Learn to steer towards the classes of one more annotation.
-
-        Parameters
-        ----------
-        name : str
-            What `sample` will call it, for example "cell_type".
-        labels : array-like of shape (n_cells,)
-            Class of each cell.
-        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), optional
-            The labelled cells; those of `fit`, in their order, by default. A model that was
-            loaded from a folder holds no cells and needs them.
-        sample_weight : array-like of shape (n_cells,), optional
-            Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
-        within : mapping of one name to array-like of shape (n_cells,), optional
-            Another condition, added before, and the class that each of these cells has in it:
-            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
-            of the two that no cell has can then be sampled: cells of that type under a treatment
-            that it was seen in, moved by what the treatment changes in the other types, of which
-            similar ones count more (kriging over the types' mean latents).
-            ``history_["notes"]`` names each combination and the weights.
-
-        Returns
-        -------
-        LatentDiffusion
-            The model itself; codec and denoiser are unchanged.
-
-        Raises
-        ------
-        ValueError
-            If labels are missing or too few, `within` does not name one known condition, or the
-            model holds no cells and `X` is not given.
-        """
-        self._require_fitted()
-        z, weight = self._z, self._weight
-        if X is not None:
-            z = torch.from_numpy(self.encode(X))
-            weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
-        elif z is None:
-            raise ValueError(
-                f"a loaded model holds no cells to learn condition '{name}' from. Pass them: "
-                f"add_condition('{name}', labels, X)."
-            )
-        whose = "`X`" if X is not None else "`fit`"
-        codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
-        classes = np.unique(np.asarray(labels))
-        require_same_groups(name, classes, self.classifiers_, self.conditions_)
-        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
-        with bounded_threads(self.n_jobs):
-            width = self.width if self.classifier_steps else None
-            target = torch.from_numpy(codes)
-            made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)
-            steps = learning.train_classifier(
-                made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
-            )
-            losses = self._watch(steps, self.classifier_steps, f"condition {name}")
-            if outer is not None:
-                made.effects, sources = learn_effects(*outer, z, codes, len(classes))
-                names = self.conditions_[outer.name], classes
-                self.history_["notes"] += [
-                    source.told(name, outer.name, *names) for source in sources
-                ]
-        self.history_[f"classifier_loss:{name}"] = losses
-        self.classifiers_[name], self.conditions_[name] = made, classes
-        return self
 
     def sample(
         self,
