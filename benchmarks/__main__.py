@@ -12,8 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import report, statistics
+from benchmarks import compare, report, statistics, sync
+from benchmarks.backends import BACKENDS, connected
 from benchmarks.config import Config, load_config, read_yaml
+from benchmarks.index_page import write_index
+from benchmarks.models import save_generators
 from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run
 from benchmarks.scores import SCORES
 from benchmarks.store import prepare_folder
@@ -36,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Run a study: data sets x strategies x classifiers x folds, or a study of "
         "the generator where the config has the key 'study'. What an earlier run has computed is "
-        "not computed again.",
+        "not computed again. `sync --help` and `compare --help` tell of two more commands.",
     )
     found.add_argument("config", type=Path, help="a YAML file, for example in benchmarks/configs/")
     found.add_argument(
@@ -46,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("reports"), help="where the study's folder goes"
     )
     found.add_argument("--tracking-uri", default=DEFAULT_URI, help="of MLflow (%(default)s)")
+    found.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="loky",
+        help="where units run: processes of this machine, or a cluster (%(default)s)",
+    )
+    found.add_argument("--scheduler", help="address of the cluster, for example tcp://HOST:8786")
     found.add_argument("--force", action="store_true", help="compute everything again")
     return found
 
@@ -68,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 if rows failed; 2 on bad input; 130 if it was stopped.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["sync"]:
+        return sync.main(given[1:])
+    if given[:1] == ["compare"]:
+        return main(compare.main(given[1:]))
     arguments = parser().parse_args(given)
     try:
         if arguments.jobs < 1:
@@ -80,7 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     try:
-        results = plan.run(folder, arguments.jobs, arguments.force)
+        with connected(arguments.backend, arguments.scheduler):
+            results = plan.run(folder, arguments.jobs, arguments.force)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
     except Interrupted as stop:
         again = shlex.join(a for a in given if a != "--force")
         print(
@@ -103,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TrackingError as error:
         warning = (
             f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
-            f"on disk in {folder}; run the same command again to send them."
+            f"on disk in {folder}; send them later with: python -m benchmarks sync {folder}"
         )
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
     print("Runs:   make ui")
@@ -136,13 +154,18 @@ class Comparison:
         return run(self.config, self.units, folder, jobs, force)
 
     def write(self, results: Results, folder: Path) -> list[Path]:
-        return report.write_report(self.config, self.datasets, results, folder)
+        self.generators = save_generators(self.units, folder)
+        files = report.write_report(self.config, self.datasets, results, folder)
+        write_index(folder.parent)
+        return files
 
     def summary(self, results: Results) -> str:
         return summary(self.config, results.rows)
 
     def log(self, uri: str, results: Results, files: list[Path]) -> str:
-        return log_study(uri, self.config, self.datasets, results.rows, files, versions())
+        return log_study(
+            uri, self.config, self.datasets, results.rows, files, versions(), self.generators
+        )
 
 
 def make_plan(path: Path) -> Any:
@@ -182,13 +205,14 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
         Means of the main score, and the cost of each strategy.
     """
     name, lines = config.main_score, []
-    for dataset, n, part in statistics.blocks(rows):
+    for block in statistics.blocks(rows):
+        part = block.rows
         means = statistics.summarise(part, [name]).pivot(
             index="strategy", columns="classifier", values=name
         )
-        means = means.loc[[s.label for s in config.strategies], list(config.classifiers)]
-        where = dataset if n is None else f"{dataset}, n = {n}"
-        lines += [f"\n{SCORES[name].title}, mean over {part['fold'].nunique()} folds ({where})"]
+        means = means.loc[list(config.arms), list(config.classifiers)]
+        where = f"{part['fold'].nunique()} folds ({block.title})"
+        lines += [f"\n{SCORES[name].title}, mean over {where}"]
         lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]
         cost = statistics.costs(part).set_index("strategy")
         if cost.empty:  # every strategy failed

@@ -25,6 +25,10 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Gene names, kept in the model; numbered if absent.
     random_state : int, optional
         Seed.
+    balance_cell_type : bool, default=False
+        Train in mini-batches drawn evenly from the types. CellTypist draws without replacement,
+        and by default as many cells as there are up to 100,000, which leaves nothing to
+        balance; here an epoch sees half of the cells, and there are twice as many epochs.
 
     Attributes
     ----------
@@ -43,11 +47,13 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         alpha: float = 1e-4,
         genes: Any = None,
         random_state: int | None = None,
+        balance_cell_type: bool = False,
     ) -> None:
         self.class_weight = class_weight
         self.alpha = alpha
         self.genes = genes
         self.random_state = random_state
+        self.balance_cell_type = balance_cell_type
 
     def fit(self, X: Any, y: Any) -> CellTypistClassifier:
         """Train.
@@ -66,10 +72,23 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         train, logger = _celltypist()
         X = np.asarray(X)
+        batches: dict[str, Any] = {}
+        if self.balance_cell_type:
+            size = max(1, min(100, len(X) // 4))
+            batches = {
+                "mini_batch": True,
+                "batch_size": size,
+                "batch_number": max(1, len(X) // (2 * size)),
+                "epochs": 20,
+                "balance_cell_type": True,
+            }
         names = [f"gene{i}" for i in range(X.shape[1])] if self.genes is None else self.genes
         level = logger.level
         logger.setLevel(logging.ERROR)
+        state = np.random.get_state()  # noqa: NPY002
         try:
+            if batches:  # they are drawn from NumPy's global state
+                np.random.seed(self.random_state)  # noqa: NPY002
             # A gene panel does not add up to 10,000, so the expression check cannot hold.
             self.model_ = train(
                 X,
@@ -81,9 +100,11 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 class_weight=self.class_weight,
                 check_expression=False,
                 feature_selection=False,
+                **batches,
             )
         finally:
             logger.setLevel(level)
+            np.random.set_state(state)  # noqa: NPY002
         self.kept_ = X.sum(axis=0) != 0
         self.classes_ = self.model_.classifier.classes_
         self.n_features_in_ = X.shape[1]

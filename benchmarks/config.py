@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +11,22 @@ from typing import Any, TypeVar
 import yaml
 
 from benchmarks.classifiers import CLASSIFIERS
-from benchmarks.datasets import DATASETS
+from benchmarks.entries import (
+    DatasetSpec,
+    StrategySpec,
+    dataset_of,
+    list_of,
+    sampling_strategy_of,
+    split_of,
+    strategies_of,
+    unique,
+    whole,
+)
 from benchmarks.messages import choose
 from benchmarks.scores import SCORES
-from benchmarks.splits import SPLITS
-from benchmarks.strategies import STRATEGIES, check_params
+from benchmarks.strategies import STRATEGIES
 
 T = TypeVar("T")
-SAMPLING_STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 KEYS = (
     "name",
     "title",
@@ -28,30 +35,12 @@ KEYS = (
     "datasets",
     "split",
     "sampling_strategy",
+    "n_genes",
     "strategies",
     "classifiers",
     "scores",
 )
 REQUIRED = ("name", "title", "datasets", "split", "strategies", "classifiers")
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """A data set by name, or a file with its label key."""
-
-    name: str
-    path: Path | None = None
-    label_key: str | None = None
-    layer: str | None = None
-
-
-@dataclass(frozen=True)
-class StrategySpec:
-    """A strategy with its parameters, under the label that tables show."""
-
-    label: str
-    name: str
-    params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +67,10 @@ class Config:
         What it is compared on.
     scores : tuple of str
         Scores to show; the first is the main one.
+    n_genes : int or None
+        How many genes each fold keeps, chosen on its training cells; None keeps all.
+    raw : dict
+        The YAML file's own keys and values.
     """
 
     name: str
@@ -91,6 +84,28 @@ class Config:
     strategies: tuple[StrategySpec, ...]
     classifiers: tuple[str, ...]
     scores: tuple[str, ...]
+    n_genes: int | None = None
+    raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Labels of everything that is compared, in order."""
+        return tuple(arm for s in self.strategies for arm in s.arms)
+
+    @property
+    def arm_strategies(self) -> dict[str, StrategySpec]:
+        """The strategy behind each of `arms`."""
+        return {arm: s for s in self.strategies for arm in s.arms}
+
+    @property
+    def trivial_arms(self) -> tuple[str, ...]:
+        """Arms that need no learnt model of expression."""
+        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].trivial)
+
+    @property
+    def control_arms(self) -> tuple[str, ...]:
+        """Arms that are no strategies but controls."""
+        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].control)
 
     @property
     def main_score(self) -> str:
@@ -190,22 +205,25 @@ def parse_config(raw: Any, folder: Path) -> Config:
         With all defaults filled in.
     """
     shared = parse_head(raw, folder, KEYS, REQUIRED)
-    kind, params = _split(raw["split"])
-    classifiers = [choose("classifier", c, CLASSIFIERS) for c in _list(raw, "classifiers")]
+    kind, params = split_of(raw["split"])
+    classifiers = [choose("classifier", c, CLASSIFIERS) for c in list_of(raw, "classifiers")]
     default_scores = ["macro_f1", "balanced_accuracy", "rare_f1", "log_loss"]
-    scores = [choose("score", s, SCORES) for s in _list(raw, "scores", default_scores)]
-    strategies = [_strategy(entry) for entry in _list(raw, "strategies")]
-    _unique("strategy", [s.label for s in strategies])
-    _unique("classifier", classifiers)
-    _unique("score", scores)
+    scores = [choose("score", s, SCORES) for s in list_of(raw, "scores", default_scores)]
+    strategies = [s for entry in list_of(raw, "strategies") for s in strategies_of(entry)]
+    n_genes = raw.get("n_genes")
+    unique("strategy", [arm for s in strategies for arm in s.arms])
+    unique("classifier", classifiers)
+    unique("score", scores)
     return Config(
         **shared,
         split_kind=kind,
         split_params=params,
-        sampling_strategy=_sampling_strategy(raw.get("sampling_strategy", "auto")),
+        sampling_strategy=sampling_strategy_of(raw.get("sampling_strategy", "auto")),
         strategies=tuple(strategies),
         classifiers=tuple(classifiers),
         scores=tuple(scores),
+        n_genes=None if n_genes is None else whole("n_genes", n_genes, least=2),
+        raw=dict(raw),
     )
 
 
@@ -239,99 +257,12 @@ def parse_head(
         raise ValueError(
             f"name={name!r} becomes a folder: use letters, digits, '_', '-' and '.' only."
         )
-    datasets = [_dataset(entry, folder) for entry in _list(raw, "datasets")]
-    _unique("data set", [d.name for d in datasets])
+    datasets = [dataset_of(entry, folder) for entry in list_of(raw, "datasets")]
+    unique("data set", [d.name for d in datasets])
     return {
         "name": name,
         "title": str(raw["title"]),
         "description": str(raw.get("description") or ""),
-        "seed": _whole("seed", raw.get("seed", 0), least=0),
+        "seed": whole("seed", raw.get("seed", 0), least=0),
         "datasets": tuple(datasets),
     }
-
-
-def _list(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Any]:
-    value = raw.get(key, default)
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{key}={value!r} must be a list with at least one entry.")
-    return value
-
-
-def _unique(rule: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            label = " Give one of them another label." if rule == "strategy" else ""
-            raise ValueError(f"{rule} {name!r} is there twice.{label}")
-
-
-def _whole(key: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{key}={value!r} must be a whole number of at least {least}.")
-    return value
-
-
-def _dataset(entry: Any, folder: Path) -> DatasetSpec:
-    if not isinstance(entry, Mapping):
-        return DatasetSpec(choose("data set", entry, DATASETS))
-    for key in entry:
-        choose("key of a data set", key, ("path", "label_key", "layer", "name"))
-    for key in ("path", "label_key"):
-        if not entry.get(key):
-            raise ValueError(f"a data set given as a mapping needs {key!r}: {dict(entry)}.")
-    path = folder / str(entry["path"])
-    layer = entry.get("layer")
-    return DatasetSpec(str(entry.get("name") or path.stem), path, str(entry["label_key"]), layer)
-
-
-def _strategy(entry: Any) -> StrategySpec:
-    if not isinstance(entry, Mapping):
-        return StrategySpec(choose("strategy", entry, STRATEGIES), entry)
-    for key in entry:
-        choose("key of a strategy", key, ("name", "label", "params"))
-    name = choose("strategy", entry.get("name"), STRATEGIES)
-    params = entry.get("params") or {}
-    if not isinstance(params, Mapping):
-        raise ValueError(f"params={params!r} of strategy {name!r} must be a mapping.")
-    check_params(name, dict(params))
-    return StrategySpec(str(entry.get("label") or name), name, dict(params))
-
-
-def _sampling_strategy(value: Any) -> str | dict[str, int]:
-    if isinstance(value, Mapping):
-        if not value:
-            raise ValueError("sampling_strategy={} names no type. Use 'auto', or type: cells.")
-        return {str(k): _whole(f"sampling_strategy[{k!r}]", v, 1) for k, v in value.items()}
-    return choose("sampling_strategy", value, SAMPLING_STRATEGIES)
-
-
-def _split(raw: Any) -> tuple[str, dict[str, Any]]:
-    if not isinstance(raw, Mapping) or "kind" not in raw:
-        raise ValueError(f"split={raw!r} must be a mapping with the key 'kind'.")
-    kind = choose("split", raw["kind"], SPLITS)
-    declared = [
-        p for p in inspect.signature(SPLITS[kind]).parameters.values() if p.kind is p.KEYWORD_ONLY
-    ]
-    params = {}
-    for key, value in raw.items():
-        if key == "kind":
-            continue
-        choose(f"key of split {kind!r}", key, [p.name for p in declared])
-        params[key] = _split_value(key, value)
-    for p in declared:
-        if p.default is p.empty and p.name not in params:
-            raise ValueError(f"split {kind!r} needs the key {p.name!r}.")
-        params.setdefault(p.name, p.default)
-    return kind, params
-
-
-def _split_value(key: str, value: Any) -> Any:
-    if key == "rare":
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-            raise ValueError(f"split: rare={value!r} must be a list of type names.")
-        return value
-    if key == "n":
-        values = value if isinstance(value, list) and value else [value]
-        return [_whole("split: n", v, 1) for v in values]
-    if key == "n_other" and value is None:
-        return None
-    return _whole(f"split: {key}", value, least=2 if key == "n_splits" else 1)

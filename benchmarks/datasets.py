@@ -52,12 +52,56 @@ class Dataset:
     digest: str
 
 
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What stays of a data set after the study: enough to describe and to log it.
+
+    Attributes
+    ----------
+    name, digest : str
+        Name; SHA-256 over the whole content.
+    cells, genes : int
+        Size.
+    types : dict of str to int
+        Cells of each type.
+    provenance : dict of str to str
+        Where the cells came from.
+    """
+
+    name: str
+    digest: str
+    cells: int
+    genes: int
+    types: dict[str, int]
+    provenance: dict[str, str]
+
+
+def describe(data: Dataset) -> DatasetInfo:
+    """Return what a page and MLflow say about a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+        The cells.
+
+    Returns
+    -------
+    DatasetInfo
+        Plain values.
+    """
+    types, counts = np.unique(data.y, return_counts=True)
+    sizes = {str(t): int(c) for t, c in zip(types, counts, strict=True)}
+    cells, genes = data.X.shape
+    return DatasetInfo(data.name, data.digest, cells, genes, sizes, data.provenance)
+
+
 def from_anndata(
     adata: ad.AnnData,
     name: str,
     label_key: str,
     layer: str | None = None,
     provenance: dict[str, str] | None = None,
+    group_key: str | None = None,
 ) -> Dataset:
     """Turn an AnnData into a `Dataset`.
 
@@ -76,6 +120,8 @@ def from_anndata(
         Layer to read instead of ``X``.
     provenance : dict of str to str, optional
         Kept with the data set.
+    group_key : str, optional
+        Column of ``obs`` to hold out by, beside donor, sample, batch and condition.
 
     Returns
     -------
@@ -104,6 +150,11 @@ def from_anndata(
             f"Data set {name!r}: {n_missing} of {len(labels)} labels in obs[{label_key!r}] are "
             f"NaN. Keep the labelled cells: adata[adata.obs[{label_key!r}].notna()]."
         )
+    if group_key is not None and group_key not in adata.obs:
+        raise ValueError(
+            f"Data set {name!r} has no column {group_key!r} in obs to hold out by. "
+            f"{nearest(group_key, adata.obs.columns)}"
+        )
     if not adata.obs_names.is_unique:
         twice = adata.obs_names[adata.obs_names.duplicated()]
         raise ValueError(
@@ -118,7 +169,7 @@ def from_anndata(
     genes = adata.var_names.to_numpy(dtype=str)
     groups = {
         key: adata.obs[key].astype(str).to_numpy(dtype=str)
-        for key in GROUP_KEYS
+        for key in dict.fromkeys([*GROUP_KEYS, *([group_key] if group_key else [])])
         if key in adata.obs and key != label_key
     }
     notes = {**(provenance or {}), "label_key": label_key, "values": scale}
@@ -160,14 +211,20 @@ def _digest(X: NDArray[np.float32], y: NDArray[np.str_], genes: NDArray[np.str_]
     return sha.hexdigest()
 
 
-def from_h5ad(path: Path, name: str, label_key: str, layer: str | None = None) -> Dataset:
+def from_h5ad(
+    path: Path,
+    name: str,
+    label_key: str,
+    layer: str | None = None,
+    group_key: str | None = None,
+) -> Dataset:
     """Read a `Dataset` from an h5ad file.
 
     Parameters
     ----------
     path : Path
         The file.
-    name, label_key, layer
+    name, label_key, layer, group_key
         As in `from_anndata`.
 
     Returns
@@ -193,7 +250,7 @@ def from_h5ad(path: Path, name: str, label_key: str, layer: str | None = None) -
         ) from error
     source = adata.uns.get("source", "")
     notes = {"file": path.name, **({"source": source} if isinstance(source, str) else {})}
-    return from_anndata(adata, name, label_key, layer, notes)
+    return from_anndata(adata, name, label_key, layer, notes, group_key)
 
 
 def pbmc68k_reduced() -> Dataset:
@@ -243,7 +300,11 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 
 
 def load_dataset(
-    name: str, path: Path | None = None, label_key: str | None = None, layer: str | None = None
+    name: str,
+    path: Path | None = None,
+    label_key: str | None = None,
+    layer: str | None = None,
+    group_key: str | None = None,
 ) -> Dataset:
     """Load a data set by name, or from a file when a path is given.
 
@@ -253,8 +314,8 @@ def load_dataset(
         A name in ``DATASETS``, or the name to give to the file's cells.
     path : Path, optional
         An h5ad file.
-    label_key, layer : str, optional
-        Needed with ``path`` (the layer is optional there).
+    label_key, layer, group_key : str, optional
+        The first is needed with ``path``; the others are optional there.
 
     Returns
     -------
@@ -265,4 +326,4 @@ def load_dataset(
         return DATASETS[choose("data set", name, DATASETS)]()
     if label_key is None:
         raise ValueError(f"Data set {name!r} has a path but no label_key. Name the column of obs.")
-    return from_h5ad(path, name, label_key, layer)
+    return from_h5ad(path, name, label_key, layer, group_key)

@@ -20,6 +20,7 @@ from benchmarks.words import label
 
 INK = "#1d2733"  # replaced by the page's text colour when a figure is inlined
 QUIET, GAUSSIAN, DIFFUSION = "#8a94a0", "#c98a1b", "#2f7fb8"
+ORACLE, NULL = "#3f9c6d", "#b4506a"
 STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -47,11 +48,11 @@ def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]
     dict of str to str
         Hexadecimal colours.
     """
-    makers = [s for s in strategies if s not in trivial]
-    palette = [DIFFUSION, GAUSSIAN, "#7a5ea8", "#3f9c6d", "#b4506a"]
-    ordered = sorted(makers, key=lambda s: "gaussian" in s)
-    found = {s: palette[i % len(palette)] for i, s in enumerate(ordered)}
-    return {s: found.get(s, QUIET) for s in strategies}
+    fixed = {"diffusion": DIFFUSION, "latent_gaussian": GAUSSIAN, "oracle": ORACLE, "null": NULL}
+    others = [s for s in strategies if s not in (*trivial, *fixed)]
+    palette = ["#7a5ea8", "#4a9aa0", "#a0622d", "#5f7a2f", "#b0568f"]
+    found = {s: palette[i % len(palette)] for i, s in enumerate(others)}
+    return {s: fixed.get(s) or found.get(s, QUIET) for s in strategies}
 
 
 def draw(ax: Axes, part: pd.DataFrame, classifier: str, score: str, colour: dict[str, str]) -> None:

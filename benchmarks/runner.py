@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
+from benchmarks import backends
+from benchmarks.backends import ClusterLostError
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
+from benchmarks.leakage import require_apart
 from benchmarks.splits import make_folds
 from benchmarks.store import keep, read
-from benchmarks.units import Record, Unit, run_in_worker, run_unit
+from benchmarks.strategies import require_installed
+from benchmarks.units import Record, Unit, run_unit
 
 
 class Interrupted(Exception):
@@ -46,6 +49,8 @@ class Results:
         One line per data set, fold, strategy and classifier.
     classes : DataFrame
         One line per row and type.
+    tallies : DataFrame
+        One line per row and donor of the test part: calls against true types.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
     """
@@ -54,6 +59,7 @@ class Results:
     classes: pd.DataFrame
     computed: int
     reused: int
+    tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 class Keyed(Protocol):
@@ -93,7 +99,9 @@ def load_datasets(config: Config) -> list[Dataset]:
     list of Dataset
         In the config's order.
     """
-    return [load_dataset(d.name, d.path, d.label_key, d.layer) for d in config.datasets]
+    return [
+        load_dataset(d.name, d.path, d.label_key, d.layer, d.group_key) for d in config.datasets
+    ]
 
 
 def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
@@ -116,12 +124,18 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     ValueError
         If the split does not fit a data set, or ``sampling_strategy`` names an unknown type.
     """
+    for spec in config.strategies:
+        require_installed(spec.name)
     units = []
     for data in datasets:
         try:
-            folds = make_folds(data.y, config.seed, config.split_kind, config.split_params)
+            folds = make_folds(
+                data.y, config.seed, config.split_kind, config.split_params, data.groups
+            )
         except ValueError as error:
             raise ValueError(f"Data set {data.name!r}: {error}") from error
+        for fold in folds:
+            require_apart(data, fold, config.split_params.get("key"))
         units += [Unit(config, data, fold, spec) for fold in folds for spec in config.strategies]
     return units
 
@@ -160,6 +174,7 @@ def run(
         classes=frame([record for r in done.results for record in r["classes"]]),
         computed=done.computed,
         reused=done.reused,
+        tallies=frame([record for r in done.results for record in r["tallies"]]),
     )
 
 
@@ -207,13 +222,13 @@ def compute(
     bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
-            for result in _results(todo, work, min(jobs, len(todo))):
+            for result in backends.results(todo, work, min(jobs, len(todo))):
                 if result["unit"] not in keys:
                     raise CodeChangedError
                 keep(folder, result)
                 results[result["unit"]] = result
                 bar.update()
-    except (KeyboardInterrupt, TerminatedWorkerError, CodeChangedError, OSError) as stop:
+    except (KeyboardInterrupt, OSError, *LOST) as stop:
         if jobs > 1:
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
         kept = sum(read(folder, key) is not None for key in keys)
@@ -221,18 +236,11 @@ def compute(
     return Computed([results[key] for key in keys], len(todo), reused)
 
 
-def _results(units: Sequence[Keyed], work: Callable[[Any], Record], jobs: int) -> Iterator[Record]:
-    """Yield the units' results as they end."""
-    if jobs <= 1:
-        yield from map(work, units)
-        return
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
-        yield from parallel(delayed(run_in_worker)(work, unit) for unit in units)
-
-
 class CodeChangedError(RuntimeError):
     """A worker that started late read other code than the study began with."""
+
+
+LOST = (TerminatedWorkerError, CodeChangedError, ClusterLostError)
 
 
 def _reason(stop: BaseException) -> str:
@@ -240,6 +248,8 @@ def _reason(stop: BaseException) -> str:
         return "The code was edited while the study ran; the results of the new code are dropped."
     if isinstance(stop, TerminatedWorkerError):
         return "A worker process died, most often for want of memory: try fewer --jobs."
+    if isinstance(stop, ClusterLostError):
+        return f"The cluster could not go on ({stop})."
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""
 
 

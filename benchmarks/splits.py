@@ -3,68 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    RepeatedStratifiedKFold,
+    train_test_split,
+)
 
-from benchmarks.messages import choose
+from benchmarks.folds import (
+    NOBODY,
+    Fold,
+    Groups,
+    Labels,
+    count_cells,
+    cut,
+    once,
+    rare_sets,
+    small_types,
+    title_of,
+)
+from benchmarks.messages import choose, nearest
 
-Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One division of a data set into training and test cells.
-
-    Attributes
-    ----------
-    name : str
-        Unique within the split.
-    index : int
-        Position within the split, from 0.
-    repeat : int
-        Repeat or draw; folds of one repeat share their random numbers.
-    train, test : ndarray of int
-        Positions of the cells, ascending.
-    rare : tuple of str
-        The types that the score ``rare_f1`` is taken over.
-    n : int or None
-        Training cells left of each rare type, where the split sets it.
-    """
-
-    name: str
-    index: int
-    repeat: int
-    train: Indices
-    test: Indices
-    rare: tuple[str, ...]
-    n: int | None
-
-
-def small_types(y: NDArray[np.str_]) -> tuple[str, ...]:
-    """Return the types with fewer cells than half of the mean type.
-
-    Parameters
-    ----------
-    y : ndarray of str
-        Labels.
-
-    Returns
-    -------
-    tuple of str
-        Rarest first; the rarest type alone where none is that small.
-    """
-    types, counts = np.unique(y, return_counts=True)
-    order = np.argsort(counts, kind="stable")
-    small = [str(types[i]) for i in order if counts[i] < counts.mean() / 2]
-    return tuple(small or [str(types[order[0]])])
+__all__ = ["SPLITS", "Fold", "make_folds", "small_types"]
 
 
 def repeated_stratified_cv(
-    y: NDArray[np.str_], seed: int, *, n_splits: int = 5, n_repeats: int = 1
+    y: Labels, groups: Groups, seed: int, *, n_splits: int = 5, n_repeats: int = 1
 ) -> Iterator[Fold]:
     """Repeated stratified cross-validation.
 
@@ -72,6 +39,8 @@ def repeated_stratified_cv(
     ----------
     y : ndarray of str
         Labels.
+    groups : mapping of str to ndarray of str
+        Not used.
     seed : int
         Seed of the study.
     n_splits, n_repeats : int
@@ -96,7 +65,7 @@ def repeated_stratified_cv(
             else "Merge it into another type"
         )
         raise ValueError(
-            f"Type {str(types[least])!r} has {_cells(counts[least])}; "
+            f"Type {str(types[least])!r} has {count_cells(counts[least])}; "
             f"n_splits={n_splits} needs at least {n_splits} of each type. "
             f"{way_out}, or leave the type out of the data."
         )
@@ -108,10 +77,11 @@ def repeated_stratified_cv(
 
 
 def rare_cell_draw(
-    y: NDArray[np.str_],
+    y: Labels,
+    groups: Groups,
     seed: int,
     *,
-    rare: list[str],
+    rare: list[Any],
     n: list[int],
     n_other: int | None = 2500,
     draws: int = 3,
@@ -127,10 +97,12 @@ def rare_cell_draw(
     ----------
     y : ndarray of str
         Labels.
+    groups : mapping of str to ndarray of str
+        Not used.
     seed : int
         Seed of the study.
-    rare : list of str
-        Types to cut.
+    rare : list of str, or list of such lists
+        Types to cut; several sets of them are cut one after the other.
     n : list of int
         Training cells to leave of each.
     n_other : int or None
@@ -141,7 +113,7 @@ def rare_cell_draw(
     Yields
     ------
     Fold
-        ``draws * len(n)`` of them.
+        ``draws * len(n)`` of them for each set of rare types.
 
     Raises
     ------
@@ -149,12 +121,8 @@ def rare_cell_draw(
         If a rare type is unknown or too small, or there are fewer other cells than asked.
     """
     types, counts = np.unique(y, return_counts=True)
-    for key, values in {"rare": rare, "n": n}.items():
-        twice = [v for i, v in enumerate(values) if v in values[:i]]
-        if twice:
-            raise ValueError(f"split.{key} names {twice[0]!r} twice; name each once.")
-    for name in rare:
-        choose("rare type", name, [str(t) for t in types])
+    sets = rare_sets(rare, types)
+    once("n", n)
     if counts.min() < 2:
         raise ValueError(
             f"Type {str(types[np.argmin(counts)])!r} has 1 cell; a rare-cell draw needs at least "
@@ -166,52 +134,120 @@ def rare_cell_draw(
         pool, test = train_test_split(
             np.arange(len(y)), test_size=0.5, stratify=y, random_state=int(rng.integers(2**31))
         )
-        shuffled = rng.permutation(pool)
-        is_rare = np.isin(y[shuffled], rare)
-        others = _proportional(shuffled[~is_rare], y, n_other)
-        for size in sorted(n):
-            parts = [others]
-            for name in rare:
-                cells = shuffled[y[shuffled] == name]
-                if len(cells) < size:
-                    raise ValueError(
-                        f"Type {name!r} has {_cells(len(cells))} in the training half; n={size} "
-                        f"needs at least {size}. Use n={len(cells)} or fewer."
-                    )
-                parts.append(cells[:size])
-            train = np.sort(np.concatenate(parts))
-            name = f"n {size} draw {draw}"
-            yield Fold(name, index, draw, train, np.sort(test), tuple(rare), size)
-            index += 1
+        shuffled, test = rng.permutation(pool), np.sort(test)
+        for names in sets:
+            for size, train, reserve in cut(shuffled, y, names, n, n_other):
+                label = f"{title_of(names, sets)} n {size} draw {draw}".strip()
+                yield Fold(
+                    label, index, draw, train, test, names, size, reserve, title_of(names, sets)
+                )
+                index += 1
 
 
-def _proportional(cells: Indices, y: NDArray[np.str_], total: int | None) -> Indices:
-    """Take ``total`` of the shuffled cells, by largest remainders of each type's share."""
-    if total is None:
-        return cells
-    if total > len(cells):
+def donor_held_out(
+    y: Labels,
+    groups: Groups,
+    seed: int,
+    *,
+    key: str = "donor",
+    n_splits: int | None = None,
+    rare: list[Any] | None = None,
+    n: list[int] | None = None,
+    n_other: int | None = None,
+) -> Iterator[Fold]:
+    """Test on donors that did not train; where asked, cut the rare types of the others.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+    groups : mapping of str to ndarray of str
+        Columns that tell donors apart.
+    seed : int
+        Seed of the study.
+    key : str
+        Which of these columns.
+    n_splits : int or None
+        Groups of donors that test in turn; None lets every donor test alone.
+    rare : list of str, or list of such lists, or None
+        Types to cut and to score as rare; None scores the small types and cuts none.
+    n : list of int or None
+        Training cells to leave of each rare type; None leaves them all.
+    n_other : int or None
+        Training cells of all other types together, where ``n`` is set; None keeps them all.
+
+    Yields
+    ------
+    Fold
+        One for each group of donors, set of rare types and n.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, there are too few donors, a donor has one type, or a type is
+        one donor's alone.
+    """
+    donors = _donors(y, groups, key, n_splits)
+    types = np.unique(y)
+    sets = rare_sets(rare, types) if rare else [small_types(y)]
+    if n and not rare:
+        raise ValueError("split: n says how far to cut, but rare names no type. Name the types.")
+    once("n", n or [])
+    if n_splits is None:
+        pairs = LeaveOneGroupOut().split(y, y, donors)
+    else:
+        pairs = GroupKFold(n_splits, shuffle=True, random_state=seed).split(y, y, donors)
+    index = 0
+    for turn, (pool, test) in enumerate(pairs):
+        held = ", ".join(np.unique(donors[test]))
+        if lost := sorted(set(y[test]) - set(y[pool])):
+            raise ValueError(
+                f"Type {str(lost[0])!r} is only in {key} {held}; with that held out nothing is "
+                "left to learn it from. Leave the type out of the data, or use another split."
+            )
+        shuffled = np.random.default_rng([seed, turn]).permutation(pool)
+        for names in sets:
+            title = title_of(names, sets)
+            if n is None:
+                yield Fold(f"{key} {held}", index, turn, pool, test, names, None, NOBODY, title)
+                index += 1
+                continue
+            for size, train, reserve in cut(shuffled, y, names, n, n_other):
+                label = f"{title} n {size} {key} {held}".strip()
+                yield Fold(label, index, turn, train, test, names, size, reserve, title)
+                index += 1
+
+
+def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels:
+    """Return the donor of each cell, checked."""
+    if key not in groups:
+        raise ValueError(f"There is no column {key!r} to hold donors out. {nearest(key, groups)}")
+    donors = groups[key]
+    names = np.unique(donors)
+    if len(names) < max(2, n_splits or 2):
         raise ValueError(
-            f"n_other={total}, but the training half has {_cells(len(cells))} of the other types. "
-            f"Use n_other={len(cells)} or fewer, or null for all of them."
+            f"Column {key!r} has {len(names)} donors; this split needs at least "
+            f"{max(2, n_splits or 2)}. Use repeated_stratified_cv, or fewer n_splits."
         )
-    types, counts = np.unique(y[cells], return_counts=True)
-    share = counts * total / counts.sum()
-    quota = np.floor(share).astype(int)
-    quota[np.argsort(quota - share, kind="stable")[: total - quota.sum()]] += 1
-    return np.concatenate([cells[y[cells] == t][:q] for t, q in zip(types, quota, strict=True)])
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell" if count == 1 else f"{count} cells"
+    for name in names:
+        if len(only := np.unique(y[donors == name])) == 1:
+            raise ValueError(
+                f"{key.capitalize()} {str(name)!r} has cells of one type alone ({only[0]}); a test "
+                f"on it compares nothing. Leave it out of the data, or join it to another {key}."
+            )
+    return donors
 
 
 SPLITS: dict[str, Callable[..., Iterator[Fold]]] = {
     "repeated_stratified_cv": repeated_stratified_cv,
     "rare_cell_draw": rare_cell_draw,
+    "donor_held_out": donor_held_out,
 }
 
 
-def make_folds(y: NDArray[np.str_], seed: int, kind: str, params: dict[str, Any]) -> list[Fold]:
+def make_folds(
+    y: Labels, seed: int, kind: str, params: dict[str, Any], groups: Groups | None = None
+) -> list[Fold]:
     """Return the folds of a split by name.
 
     Parameters
@@ -224,10 +260,12 @@ def make_folds(y: NDArray[np.str_], seed: int, kind: str, params: dict[str, Any]
         A name in ``SPLITS``.
     params : dict
         Keywords of that split.
+    groups : mapping of str to ndarray of str, optional
+        Donor, sample, batch and condition of each cell.
 
     Returns
     -------
     list of Fold
         In the order in which the split yields them.
     """
-    return list(SPLITS[choose("split", kind, SPLITS)](y, seed, **params))
+    return list(SPLITS[choose("split", kind, SPLITS)](y, groups or {}, seed, **params))

@@ -1,4 +1,4 @@
-"""Means over folds, and differences between strategies with corrected intervals."""
+"""Means over folds, costs, and corrected intervals of differences."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from benchmarks.scores import SCORES
-
-BLOCK = ["dataset", "n"]
+BLOCK = ["dataset", "rare_set", "n"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Interval:
     Attributes
     ----------
     mean, low, high : float
-        Difference, and the ends of the interval; NaN where there are fewer than 2 folds.
+        Difference, and the ends of the interval; NaN where there are fewer than 2 folds, or all
+        folds differ by the same.
     folds : int
         Folds it is taken over.
     """
@@ -36,49 +35,6 @@ class Interval:
     def clear(self) -> bool:
         """Whether the interval leaves zero out."""
         return bool(self.low > 0 or self.high < 0)
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """One strategy against another, on one classifier.
-
-    Attributes
-    ----------
-    classifier, arm, reference : str
-        Who is compared; the difference is ``arm`` minus ``reference``.
-    difference : Interval
-        In the unit of the score.
-    better : bool or None
-        Whether the arm is better, None if there is no clear difference.
-    """
-
-    classifier: str
-    arm: str
-    reference: str
-    difference: Interval
-    better: bool | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How the strategies compare on one classifier.
-
-    Attributes
-    ----------
-    classifier, leader, trivial : str
-        The strategy with the best mean, and the trivial one with the best mean.
-    leader_mean, trivial_mean : float
-        Their means.
-    contrasts : tuple of Contrast
-        Each generator against the best trivial strategy, then among generators.
-    """
-
-    classifier: str
-    leader: str
-    leader_mean: float
-    trivial: str | None
-    trivial_mean: float
-    contrasts: tuple[Contrast, ...]
 
 
 def corrected_interval(
@@ -111,13 +67,67 @@ def corrected_interval(
     folds, mean = len(values), float(values.mean()) if len(values) else float("nan")
     if folds < 2:
         return Interval(mean, float("nan"), float("nan"), folds)
+    if np.ptp(values) < 1e-12 and mean:  # few folds of few cells agree by chance, not by rule
+        return Interval(mean, float("nan"), float("nan"), folds)
     variance = (1 / folds + n_test / n_train) * values.var(ddof=1)
     half = float(stats.t.ppf((1 + level) / 2, folds - 1) * np.sqrt(variance))
     return Interval(mean, mean - half, mean + half, folds)
 
 
-def blocks(rows: pd.DataFrame) -> list[tuple[str, int | None, pd.DataFrame]]:
-    """Return the rows of each data set and n, in their order.
+@dataclass(frozen=True)
+class Block:
+    """Rows that may be compared: one data set, set of rare types and n.
+
+    Attributes
+    ----------
+    dataset, rare_set : str
+        Data set; the set of rare types, empty where the split has one.
+    n : int or None
+        Training cells of each rare type, where the split sets it.
+    rows : DataFrame
+        Its rows.
+    """
+
+    dataset: str
+    rare_set: str
+    n: int | None
+    rows: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """Headline of the block."""
+        parts = [self.dataset, self.rare_set]
+        parts += [f"{self.n} training cells per rare type"] if self.n is not None else []
+        return ", ".join(filter(None, parts))
+
+    @property
+    def stem(self) -> str:
+        """Name for its files."""
+        plain = "".join(c if c.isalnum() else "-" for c in self.rare_set)
+        return "_".join(filter(None, [self.dataset, plain, f"n{self.n}" if self.n else ""]))
+
+    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of another table that belong to the block.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            With the same columns for data set, set and n.
+
+        Returns
+        -------
+        DataFrame
+            A part of it.
+        """
+        if frame.empty:
+            return frame
+        same_n = frame["n"].isna() if self.n is None else frame["n"] == self.n
+        same = (frame["dataset"] == self.dataset) & (frame["rare_set"] == self.rare_set)
+        return frame[same & same_n.fillna(False)]
+
+
+def blocks(rows: pd.DataFrame) -> list[Block]:
+    """Return the rows of each data set, set of rare types and n, in their order.
 
     Parameters
     ----------
@@ -126,11 +136,13 @@ def blocks(rows: pd.DataFrame) -> list[tuple[str, int | None, pd.DataFrame]]:
 
     Returns
     -------
-    list of tuple
-        Data set, n (None where the split sets none), rows.
+    list of Block
+        In the order of the rows.
     """
     found = rows.groupby(BLOCK, sort=False, dropna=False, observed=True)
-    return [(str(d), None if pd.isna(n) else int(n), part) for (d, n), part in found]
+    return [
+        Block(str(d), str(s), None if pd.isna(n) else int(n), part) for (d, s, n), part in found
+    ]
 
 
 def summarise(rows: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
@@ -159,78 +171,6 @@ def summarise(rows: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     return table.reset_index()
 
 
-def contrast(part: pd.DataFrame, classifier: str, arm: str, reference: str, score: str) -> Contrast:
-    """Compare two strategies on the folds that both have.
-
-    Parameters
-    ----------
-    part : DataFrame
-        Results of one data set and n.
-    classifier, arm, reference, score : str
-        What to compare.
-
-    Returns
-    -------
-    Contrast
-        ``arm`` minus ``reference``.
-    """
-    done = part[(part["classifier"] == classifier) & (part["status"] == "ok")]
-    wide = done.pivot(index="fold_index", columns="strategy", values=score)
-    pair = wide.reindex(columns=[arm, reference]).dropna()
-    interval = corrected_interval(
-        pair[arm] - pair[reference], float(done["n_test"].mean()), float(done["n_train"].mean())
-    )
-    gain = interval.mean if SCORES[score].higher_is_better else -interval.mean
-    return Contrast(classifier, arm, reference, interval, gain > 0 if interval.clear else None)
-
-
-def verdicts(part: pd.DataFrame, score: str, trivial: Sequence[str]) -> list[Verdict]:
-    """Return one verdict per classifier.
-
-    The best trivial strategy is the one with the best mean over the folds that every strategy
-    finished, which favours it a little over the strategies that it is compared with.
-
-    Parameters
-    ----------
-    part : DataFrame
-        Results of one data set and n.
-    score : str
-        The score to judge by.
-    trivial : sequence of str
-        Labels of the trivial strategies.
-
-    Returns
-    -------
-    list of Verdict
-        In the order of the rows; classifiers without any result are left out.
-    """
-    sign = 1 if SCORES[score].higher_is_better else -1
-    found = []
-    for classifier, mine in part.groupby("classifier", sort=False, observed=True):
-        done = mine[mine["status"] == "ok"]
-        wide = done.pivot(index="fold_index", columns="strategy", values=score)
-        means = wide.reindex(columns=done["strategy"].unique()).dropna().mean().dropna()
-        if means.empty:
-            continue
-        leader = str((sign * means).idxmax())
-        bar = means[means.index.isin(trivial)]
-        best = str((sign * bar).idxmax()) if len(bar) else None
-        makers = [str(s) for s in means.index if s not in trivial]
-        pairs = [(arm, best) for arm in reversed(makers) if best is not None]
-        pairs += [(b, a) for i, a in enumerate(makers) for b in makers[i + 1 :]]
-        found.append(
-            Verdict(
-                str(classifier),
-                leader,
-                float(means[leader]),
-                best,
-                float(means[best]) if best is not None else float("nan"),
-                tuple(contrast(part, str(classifier), a, b, score) for a, b in pairs),
-            )
-        )
-    return found
-
-
 def costs(rows: pd.DataFrame) -> pd.DataFrame:
     """Return what each strategy costs: median and largest over folds.
 
@@ -244,11 +184,13 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One line per data set, n and strategy.
     """
-    units = rows.drop_duplicates("unit").dropna(subset=["seconds_resample"])
+    units = rows.drop_duplicates(["unit", "strategy"]).dropna(subset=["seconds_resample"])
     found = units.groupby([*BLOCK, "strategy"], sort=False, dropna=False, observed=True)
+    fits = rows.groupby([*BLOCK, "strategy"], sort=False, dropna=False, observed=True)
     table = pd.DataFrame(
         {
             "cells_made": found["n_synthetic"].median().astype(float),
+            "detector_auc": found["detector_auc"].mean(),
             "seconds": found["seconds_resample"].median(),
             "seconds_max": found["seconds_resample"].max(),
             "cpu_seconds": found["cpu_seconds_resample"].median(),
@@ -259,4 +201,5 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
             "added_mb_max": found["added_memory_mb"].max(),
         }
     )
+    table["seconds_fit"] = fits["seconds_fit"].median()
     return table.reset_index()

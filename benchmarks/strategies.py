@@ -1,83 +1,36 @@
-"""Strategies: what is done about the imbalance before or around the classifier."""
+"""Strategies: what is done about the imbalance before or around the classifier.
+
+LoRAS is not among them: its only package beside smote-variants, which pulls in TensorFlow, is
+pyloras, whose one version is a pre-release of 2023 that calls itself experimental.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from imblearn.over_sampling import SMOTE, RandomOverSampler
-from imblearn.utils import check_sampling_strategy
+from imblearn.over_sampling import ADASYN, BorderlineSMOTE, RandomOverSampler
 
-from benchmarks.messages import choose, nearest
+from benchmarks.controls import Oracle, ShuffledLabels
+from benchmarks.registry import (
+    STRATEGIES,
+    Entry,
+    Strategy,
+    build_strategy,
+    check_params,
+    register,
+    require_installed,
+)
+from benchmarks.resamplers import BorderCases, LatentSMOTE, SmallClass
 
-
-@dataclass(frozen=True)
-class Strategy:
-    """One way of dealing with imbalance.
-
-    Attributes
-    ----------
-    sampler : object or None
-        imbalanced-learn sampler, with ``fit_resample``.
-    class_weight : bool
-        Whether the classifier weights its classes.
-    thresholds : bool
-        Whether the classifier's thresholds are tuned on the training cells.
-    """
-
-    sampler: Any = None
-    class_weight: bool = False
-    thresholds: bool = False
-
-
-Build = Callable[..., Strategy]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered strategy.
-
-    Attributes
-    ----------
-    build : callable
-        ``build(sampling_strategy, random_state, **params) -> Strategy``.
-    trivial : bool
-        Whether it makes no new expression profiles of its own: the bar that others must pass.
-    package : bool
-        Whether it runs code of scdiff_augment, so that its results go stale with it.
-    """
-
-    build: Build
-    trivial: bool = True
-    package: bool = False
-
-
-STRATEGIES: dict[str, Entry] = {}
-
-
-def register(*, trivial: bool = True, package: bool = False) -> Callable[[Build], Build]:
-    """Put a function into the registry under its own name.
-
-    Parameters
-    ----------
-    trivial, package : bool
-        As in `Entry`.
-
-    Returns
-    -------
-    callable
-        The decorator.
-    """
-
-    def add(build: Build) -> Build:
-        STRATEGIES[build.__name__] = Entry(build, trivial, package)
-        return build
-
-    return add
+__all__ = [
+    "STRATEGIES",
+    "Entry",
+    "Strategy",
+    "build_strategy",
+    "check_params",
+    "register",
+    "require_installed",
+]
 
 
 @register()
@@ -99,6 +52,18 @@ def class_weight_thresholds(sampling_strategy: Any, random_state: int) -> Strate
 
 
 @register()
+def thresholds(sampling_strategy: Any, random_state: int) -> Strategy:
+    """Tune one threshold per class on the training cells."""
+    return Strategy(thresholds=True)
+
+
+@register()
+def balance_cell_type(sampling_strategy: Any, random_state: int) -> Strategy:
+    """Let CellTypist draw its mini-batches evenly from the types; others train as they are."""
+    return Strategy(balance_cell_type=True)
+
+
+@register()
 def random_oversampler(
     sampling_strategy: Any, random_state: int, *, shrinkage: float | None = None
 ) -> Strategy:
@@ -113,7 +78,76 @@ def random_oversampler(
 @register()
 def smote(sampling_strategy: Any, random_state: int, *, k_neighbors: int = 5) -> Strategy:
     """Interpolate between neighbouring cells of a class."""
-    return Strategy(SmallClassSMOTE(sampling_strategy, random_state, k_neighbors))
+    return Strategy(SmallClass(sampling_strategy, random_state, k_neighbors))
+
+
+@register()
+def borderline_smote(
+    sampling_strategy: Any, random_state: int, *, k_neighbors: int = 5, m_neighbors: int = 10
+) -> Strategy:
+    """Interpolate from the cells that lie among cells of other classes."""
+
+    def make(wanted: Any, seed: int, k: int) -> Any:
+        return BorderlineSMOTE(
+            sampling_strategy=wanted, random_state=seed, k_neighbors=k, m_neighbors=m_neighbors
+        )
+
+    return Strategy(
+        BorderCases(sampling_strategy, random_state, k_neighbors, make, "BorderlineSMOTE")
+    )
+
+
+@register()
+def adasyn(sampling_strategy: Any, random_state: int, *, n_neighbors: int = 5) -> Strategy:
+    """Interpolate, more from cells that have many neighbours of other classes."""
+
+    def make(wanted: Any, seed: int, k: int) -> Any:
+        return ADASYN(sampling_strategy=wanted, random_state=seed, n_neighbors=k)
+
+    return Strategy(BorderCases(sampling_strategy, random_state, n_neighbors, make, "ADASYN"))
+
+
+@register()
+def pca_smote(
+    sampling_strategy: Any, random_state: int, *, k_neighbors: int = 5, n_components: int = 50
+) -> Strategy:
+    """Interpolate between principal components, and project the new cells back to genes."""
+    return Strategy(
+        LatentSMOTE(
+            sampling_strategy,
+            random_state,
+            k_neighbors,
+            title="SMOTE in PCA space",
+            n_components=n_components,
+        )
+    )
+
+
+@register(needs=("imblearn_extra", "imbalanced-learn-extra"))
+def geometric_smote(
+    sampling_strategy: Any,
+    random_state: int,
+    *,
+    k_neighbors: int = 5,
+    truncation_factor: float = 1.0,
+    deformation_factor: float = 0.0,
+) -> Strategy:
+    """Draw from a ball around a cell that reaches to a neighbour."""
+
+    def make(wanted: Any, seed: int, k: int) -> Any:
+        from imblearn_extra.gsmote import GeometricSMOTE
+
+        return GeometricSMOTE(
+            sampling_strategy=wanted,
+            random_state=seed,
+            k_neighbors=k,
+            truncation_factor=truncation_factor,
+            deformation_factor=deformation_factor,
+        )
+
+    return Strategy(
+        SmallClass(sampling_strategy, random_state, k_neighbors, make, "Geometric SMOTE")
+    )
 
 
 @register(trivial=False, package=True)
@@ -142,115 +176,30 @@ def diffusion(sampling_strategy: Any, random_state: int, **params: Any) -> Strat
     )
 
 
-@dataclass
-class SmallClassSMOTE:
-    """SMOTE with ``k_neighbors`` lowered to what the smallest class it tops up allows.
+@register(trivial=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
+def scvi(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
+    """Draw from scVI's posterior predictive of the class's real cells."""
+    from benchmarks.scvi_oversampler import ScviOversampler
 
-    Attributes
-    ----------
-    sampling_strategy, random_state, k_neighbors
-        As in `imblearn.over_sampling.SMOTE`.
-    note_ : str
-        What was lowered, empty if nothing was.
-    """
-
-    sampling_strategy: Any
-    random_state: int
-    k_neighbors: int = 5
-    note_: str = field(default="", init=False)
-
-    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Resample.
-
-        Parameters
-        ----------
-        X : ndarray, shape (cells, genes)
-            Cells.
-        y : ndarray, shape (cells,)
-            Labels.
-
-        Returns
-        -------
-        tuple
-            Cells and labels, the originals first.
-
-        Raises
-        ------
-        ValueError
-            If a class to top up has 1 cell, so that there is nothing to interpolate.
-        """
-        targets = check_sampling_strategy(self.sampling_strategy, y, "over-sampling")
-        counts = Counter(np.asarray(y).tolist())
-        small = min((c for c, n in targets.items() if n), key=lambda c: counts[c], default=None)
-        k = self.k_neighbors
-        if small is not None and counts[small] <= k:
-            k = counts[small] - 1
-            if k < 1:
-                raise ValueError(
-                    f"Class {str(small)!r} has 1 cell; SMOTE interpolates and needs at least 2. "
-                    "Leave the class out of sampling_strategy."
-                )
-            self.note_ = (
-                f"k_neighbors lowered from {self.k_neighbors} to {k}: "
-                f"class {str(small)!r} has {counts[small]} cells"
-            )
-        sampler = SMOTE(
-            sampling_strategy=self.sampling_strategy,
-            random_state=self.random_state,
-            k_neighbors=k,
-        )
-        return sampler.fit_resample(X, y)
+    return Strategy(ScviOversampler(sampling_strategy, random_state, **params))
 
 
-def check_params(name: str, params: dict[str, Any]) -> None:
-    """Raise an error if a strategy does not know one of the parameters.
+@register(trivial=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
+def scanvi(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
+    """Draw as scVI does, from a latent that has learnt the labels too."""
+    from benchmarks.scvi_oversampler import ScviOversampler
 
-    Parameters
-    ----------
-    name : str
-        A name in ``STRATEGIES``.
-    params : dict
-        Its parameters.
-
-    Raises
-    ------
-    ValueError
-        If the strategy or a parameter is unknown; it names the nearest valid one.
-    """
-    build = STRATEGIES[choose("strategy", name, STRATEGIES)].build
-    if not params:
-        return
-    declared = inspect.signature(build).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in declared):
-        known = list(inspect.signature(type(build("auto", 0).sampler)).parameters)
-    else:
-        known = [p.name for p in declared if p.kind is p.KEYWORD_ONLY]
-    free = [k for k in known if k not in ("sampling_strategy", "random_state")]
-    for key in params:
-        if key not in free:
-            raise ValueError(f"Strategy {name!r} has no parameter {key!r}. {nearest(key, free)}")
+    return Strategy(ScviOversampler(sampling_strategy, random_state, labelled=True, **params))
 
 
-def build_strategy(
-    name: str, sampling_strategy: Any, random_state: int, params: dict[str, Any]
-) -> Strategy:
-    """Build a strategy by name.
+@register(trivial=False, control=True)
+def oracle(sampling_strategy: Any, random_state: int) -> Strategy:
+    """Top up with the real cells that the split has set aside, as many as exist."""
+    return Strategy(Oracle(sampling_strategy, random_state))
 
-    Parameters
-    ----------
-    name : str
-        A name in ``STRATEGIES``.
-    sampling_strategy : str or dict
-        Which classes are topped up, as in imbalanced-learn.
-    random_state : int
-        Seed.
-    params : dict
-        Further parameters of the strategy.
 
-    Returns
-    -------
-    Strategy
-        Sampler, class weights and thresholds.
-    """
-    entry = STRATEGIES[choose("strategy", name, STRATEGIES)]
-    return entry.build(sampling_strategy, random_state, **params)
+@register(trivial=False, package=True, control=True)
+def null(sampling_strategy: Any, random_state: int, *, of: str = "diffusion") -> Strategy:
+    """Shuffle the labels of another strategy's synthetic cells."""
+    made = build_strategy(of, sampling_strategy, random_state, {})
+    return Strategy(ShuffledLabels(made.sampler, random_state))

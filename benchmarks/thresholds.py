@@ -74,11 +74,11 @@ class TunedThresholds(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.n_splits_ = int(min(self.cv, counts.min()))
         folds = StratifiedKFold(self.n_splits_, shuffle=True, random_state=self.random_state)
-        log_proba = np.empty((len(codes), len(self.classes_)))
+        found = np.empty((len(codes), len(self.classes_)))
         for train, test in folds.split(X, codes):
             fitted = clone(self.estimator).fit(X[train], np.asarray(y)[train])
-            log_proba[test] = _log_proba(fitted, X[test])
-        self.log_weights_ = tune_weights(log_proba, codes)
+            found[test] = log_proba(fitted, X[test])
+        self.log_weights_ = tune_weights(found, codes)
         self.estimator_ = clone(self.estimator).fit(X, y)
         return self
 
@@ -110,12 +110,25 @@ class TunedThresholds(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ndarray, shape (cells,)
             Labels.
         """
-        weighted = _log_proba(self.estimator_, X) + self.log_weights_
+        weighted = log_proba(self.estimator_, X) + self.log_weights_
         return self.classes_[np.argmax(weighted, axis=1)]
 
 
-def _log_proba(estimator: Any, X: Any) -> Floats:
-    """Return log-probabilities, the estimator's own where it has them."""
+def log_proba(estimator: Any, X: Any) -> Floats:
+    """Return log-probabilities, the estimator's own where it has them.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    X : array, shape (cells, genes)
+        Cells.
+
+    Returns
+    -------
+    ndarray, shape (cells, classes)
+        Logarithms of probabilities.
+    """
     with np.errstate(divide="ignore"):  # a forest's probability can be 0
         if hasattr(estimator, "predict_log_proba"):
             return np.asarray(estimator.predict_log_proba(X), dtype=float)

@@ -1,10 +1,9 @@
-"""Send a finished study to MLflow. The only file that imports mlflow."""
+"""Send a finished study to MLflow."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-import math
 import os
 import re
 import time
@@ -17,14 +16,26 @@ from typing import Any, Protocol
 import pandas as pd
 
 from benchmarks.config import Config
-from benchmarks.datasets import Dataset
-from benchmarks.scores import SCORES
+from benchmarks.datasets import Dataset, DatasetInfo
+from benchmarks.logged import (
+    MAX_VALUE,
+    config_params,
+    is_number,
+    log_inputs,
+    to_metrics,
+    to_params,
+)
+from benchmarks.logged_generator import log_generator
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-MAX_METRICS, MAX_PARAMS, MAX_VALUE = 1000, 100, 6000
-MAX_DIGEST = 36
+MAX_METRICS = 1000
+DIGEST = "study.rows"
 # An address that does not answer should be known within seconds, not minutes.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a line for each of dozens of runs
+}
 
 
 class Headed(Protocol):
@@ -47,15 +58,17 @@ class TrackingError(Exception):
 def log_study(
     uri: str,
     config: Config,
-    datasets: Sequence[Dataset],
+    datasets: Sequence[Dataset | DatasetInfo],
     rows: pd.DataFrame,
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
+    generators: Mapping[str, Path] | None = None,
 ) -> str:
     """Log a study: one parent run, and one child run per data set and strategy.
 
     Folds are the steps of a child's metrics, which are named ``<classifier>/<score>``, with
-    ``/n<n>`` between them where a split sets n. Means over folds are under ``mean/``.
+    the set of rare types and ``n<n>`` between them where a split sets them. Means over folds are
+    under ``mean/``.
 
     Parameters
     ----------
@@ -63,7 +76,7 @@ def log_study(
         Tracking URI.
     config : Config
         The study; its name is the experiment's.
-    datasets : sequence of Dataset
+    datasets : sequence of Dataset or DatasetInfo
         Its data sets.
     rows : DataFrame
         Its results.
@@ -71,6 +84,8 @@ def log_study(
         Files of the parent run.
     versions : mapping of str to str
         Logged as tags.
+    generators : mapping of str to Path, optional
+        Saved generators by data set; each becomes a pyfunc model of the parent run.
 
     Returns
     -------
@@ -88,20 +103,73 @@ def log_study(
         for (dataset, strategy), part in rows.groupby(["dataset", "strategy"], sort=False):
             shown = ("dataset", "split", "strategy", "params", "sampling_strategy", "seed")
             child = parent.child(f"{dataset} {strategy}", {k: part[k].iloc[0] for k in shown})
-            _log_inputs(parent.client, child, [d for d in datasets if d.name == dataset])
-            _log_all(parent.client, child, _metrics(part))
+            log_inputs(parent.client, child, [d for d in datasets if d.name == dataset])
+            _log_all(parent.client, child, to_metrics(part))
             failed = part[part["status"] != "ok"]
             if len(failed):
                 parent.client.set_tag(child, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
             parent.client.set_terminated(child, "FAILED" if len(failed) else "FINISHED")
+        for name, path in (generators or {}).items():
+            log_generator(parent.client, parent.experiment, parent.run_id, name, path)
+        parent.client.set_tag(parent.run_id, DIGEST, rows_digest(rows))
     return parent.run_id
+
+
+def is_logged(uri: str, config: Headed, rows: pd.DataFrame) -> bool:
+    """Return whether a store has these rows already.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    config : Headed
+        The study.
+    rows : DataFrame
+        Its results.
+
+    Returns
+    -------
+    bool
+        True if a parent run of the study carries their digest.
+
+    Raises
+    ------
+    TrackingError
+        As `log_study`.
+    """
+    with _reachable(uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(config.name)
+        if found is None:
+            return False
+        same = f"tags.`{DIGEST}` = '{rows_digest(rows)}'"
+        return bool(client.search_runs([found.experiment_id], same, max_results=1))
+
+
+def rows_digest(rows: pd.DataFrame) -> str:
+    """Return a hash over all rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Results.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    text = rows.to_json(orient="split", double_precision=12)
+    return hashlib.sha256(str(text).encode()).hexdigest()[:32]
 
 
 def log_metrics(
     uri: str,
     config: Headed,
     params: Mapping[str, Any],
-    datasets: Sequence[Dataset],
+    datasets: Sequence[Dataset | DatasetInfo],
     metrics: Mapping[str, float],
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
@@ -117,7 +185,7 @@ def log_metrics(
         The study; its name is the experiment's.
     params : mapping of str to object
         What the study was asked.
-    datasets : sequence of Dataset
+    datasets : sequence of Dataset or DatasetInfo
         Its data sets.
     metrics : mapping of str to float
         What came out. In their names a plus becomes ``p``, and whatever else MLflow does not
@@ -144,7 +212,7 @@ def log_metrics(
 
         now = int(time.time() * 1000)
         named = {re.sub(r"[^\w\-. /]", "_", k.replace("+", "p")): v for k, v in metrics.items()}
-        logged = [Metric(k, float(v), now, 0) for k, v in named.items() if _is_number(v)]
+        logged = [Metric(k, float(v), now, 0) for k, v in named.items() if is_number(v)]
         _log_all(run.client, run.run_id, logged)
     return run.run_id
 
@@ -163,7 +231,7 @@ class _Run:
 
         tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: name}
         run_id: str = self.client.create_run(self.experiment, tags=tags).info.run_id
-        self.client.log_batch(run_id, params=_params(params))
+        self.client.log_batch(run_id, params=to_params(params))
         return run_id
 
 
@@ -172,7 +240,7 @@ def _study_run(
     uri: str,
     config: Headed,
     params: Mapping[str, Any],
-    datasets: Sequence[Dataset],
+    datasets: Sequence[Dataset | DatasetInfo],
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
     complete: bool,
@@ -191,8 +259,8 @@ def _study_run(
         run_id: str = run.info.run_id
         status = "FAILED"
         try:
-            client.log_batch(run_id, params=_params(params))
-            _log_inputs(client, run_id, datasets)
+            client.log_batch(run_id, params=to_params(params))
+            log_inputs(client, run_id, datasets)
             yield _Run(client, experiment, run_id)
             for path in artifacts:
                 client.log_artifact(run_id, str(path))
@@ -224,87 +292,3 @@ def _reachable(uri: str) -> Iterator[None]:
 def _log_all(client: Any, run_id: str, metrics: Sequence[Any]) -> None:
     for start in range(0, len(metrics), MAX_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
-
-
-def config_params(config: Config) -> dict[str, Any]:
-    """Return a config as flat parameters.
-
-    Parameters
-    ----------
-    config : Config
-        The study.
-
-    Returns
-    -------
-    dict of str to object
-        One entry per key, and one per strategy with parameters of its own.
-    """
-    flat: dict[str, Any] = {
-        "title": config.title,
-        "seed": config.seed,
-        "datasets": [d.name for d in config.datasets],
-        "split.kind": config.split_kind,
-        "sampling_strategy": config.sampling_strategy,
-        "strategies": [s.label for s in config.strategies],
-        "classifiers": list(config.classifiers),
-        "scores": list(config.scores),
-    }
-    flat |= {f"split.{key}": value for key, value in config.split_params.items()}
-    return flat | {f"strategy.{s.label}": s.params for s in config.strategies if s.params}
-
-
-def _params(values: Mapping[str, Any]) -> list[Any]:
-    from mlflow.entities import Param
-
-    texts = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in values.items()}
-    params = [Param(key, text[:MAX_VALUE]) for key, text in texts.items()]
-    if len(params) > MAX_PARAMS:
-        raise TrackingError(f"{len(params)} parameters, MLflow takes {MAX_PARAMS} at a time.")
-    return params
-
-
-def _metrics(part: pd.DataFrame) -> list[Any]:
-    """Return a strategy's scores and costs, folds as steps, and the scores' means."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    costs = ("seconds_resample", "peak_memory_mb", "n_synthetic")
-    metrics = []
-    for (n, classifier), mine in part.groupby(["n", "classifier"], sort=False, dropna=False):
-        stem = classifier if pd.isna(n) else f"{classifier}/n{n}"
-        for name in (*SCORES, "seconds_fit", "seconds_predict"):
-            pairs = zip(mine["fold_index"], mine[name], strict=True)
-            values = [(int(step), float(value)) for step, value in pairs if _is_number(value)]
-            metrics += [Metric(f"{stem}/{name}", value, now, step) for step, value in values]
-            if values and name in SCORES:
-                mean = sum(value for _, value in values) / len(values)
-                metrics.append(Metric(f"mean/{stem}/{name}", mean, now, 0))
-    for _, unit in part.drop_duplicates("unit").iterrows():
-        step = int(unit["fold_index"])
-        metrics += [Metric(c, float(unit[c]), now, step) for c in costs if _is_number(unit[c])]
-    return metrics
-
-
-def _is_number(value: Any) -> bool:
-    return not pd.isna(value) and math.isfinite(float(value))
-
-
-def _log_inputs(client: Any, run_id: str, datasets: Sequence[Dataset]) -> None:
-    """Log data sets with a digest of their whole content, not of a sample."""
-    from mlflow.entities import Dataset as LoggedDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    inputs = []
-    for data in datasets:
-        profile = {
-            "cells": data.X.shape[0],
-            "genes": data.X.shape[1],
-            "types": len(set(data.y.tolist())),
-            "sha256": data.digest,
-        }
-        source = json.dumps(data.provenance)
-        logged = LoggedDataset(
-            data.name, data.digest[:MAX_DIGEST], "local", source, profile=json.dumps(profile)
-        )
-        inputs.append(DatasetInput(logged, [InputTag("mlflow.data.context", "evaluation")]))
-    client.log_inputs(run_id, inputs)

@@ -6,27 +6,33 @@ import hashlib
 import json
 import signal
 import sys
-import time
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import strategies
-from benchmarks.classifiers import build_classifier
 from benchmarks.config import Config, StrategySpec
+from benchmarks.controls import Oracle
 from benchmarks.datasets import Dataset
+from benchmarks.detector import detector_auc
+from benchmarks.genes import most_variable
+from benchmarks.judging import Judge, Record, message, texts
+from benchmarks.resamplers import Share
 from benchmarks.resources import Measure
-from benchmarks.scores import SCORES, score
+from benchmarks.scores import SCORES
 from benchmarks.splits import Fold
-from benchmarks.thresholds import TunedThresholds
 from benchmarks.versions import versions_hash
 
-Record = dict[str, Any]
+__all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]
+
+PLACE = ("study", "dataset", "fold", "fold_index", "rare_set", "n", "strategy", "classifier")
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,45 @@ class Unit:
     def key(self) -> str:
         """Content hash over everything that its rows depend on or name."""
         sha = hashlib.sha256()
-        for indices in (self.fold.train, self.fold.test):
+        for indices in (self.fold.train, self.fold.test, self.fold.reserve):
             sha.update(np.asarray(indices, dtype=np.int64).tobytes())
         content = {
             "study": self.study.name,
             "dataset": [self.dataset.name, self.dataset.digest],
             "fold": [self.fold.name, self.fold.index, sha.hexdigest()],
             "rare": self.fold.rare,
+            "rare_set": self.fold.rare_set,
             "sampling_strategy": self.study.sampling_strategy,
-            "strategy": [self.spec.label, self.spec.name, self.spec.params],
+            "n_genes": self.study.n_genes,
+            "strategy": [self.spec.arms, self.spec.name, self.spec.params, self.spec.share],
             "classifiers": self.study.classifiers,
             "seed": self.seed,
             "versions": self.versions,
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @cached_property
+    def genes(self) -> Any:
+        """Positions of the genes that are kept, chosen on the training cells."""
+        return most_variable(self.dataset.X[self.fold.train], self.study.n_genes)
+
+    def cells(self) -> tuple[Any, Any, tuple[Any, Any]]:
+        """Return training values and labels, and those of the test part."""
+        X, y, test = self.dataset.X, self.dataset.y, self.fold.test
+        train = self.fold.train
+        return X[np.ix_(train, self.genes)], y[train], (X[np.ix_(test, self.genes)], y[test])
+
+    def build(self) -> strategies.Strategy:
+        """Build the strategy anew; an oracle is handed the cells set aside, and no other."""
+        wanted: Any = self.study.sampling_strategy
+        if self.spec.share != 1:
+            wanted = Share(wanted, self.spec.share)
+        built = strategies.build_strategy(self.spec.name, wanted, self.seed, self.spec.params)
+        if isinstance(built.sampler, Oracle):
+            aside = self.fold.reserve
+            built.sampler.reserve = self.dataset.X[np.ix_(aside, self.genes)], self.dataset.y[aside]
+        return built
 
 
 def run_unit(unit: Unit) -> Record:
@@ -95,53 +125,58 @@ def run_unit(unit: Unit) -> Record:
     Returns
     -------
     dict
-        ``rows``, one per classifier, and ``classes``, one per classifier and type.
+        ``rows``, one per arm and classifier; ``classes``, one per row and type; ``tallies``, one
+        per row and donor, with calls counted against true types.
     """
     with one_thread():
         return _run(unit)
 
 
 def _run(unit: Unit) -> Record:
-    data, fold, spec, study = unit.dataset, unit.fold, unit.spec, unit.study
-    X, y = data.X[fold.train], data.y[fold.train]
+    X, y, test = unit.cells()
     base = _base(unit)
-    strategy, error = strategies.Strategy(), ""
+    strategy, error, more = strategies.Strategy(), "", X[:0]
     try:
-        strategy = strategies.build_strategy(
-            spec.name, study.sampling_strategy, unit.seed, spec.params
-        )
+        strategy = unit.build()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with Measure() as cost:
                 if strategy.sampler is not None:
                     X, y = strategy.sampler.fit_resample(X, y)
+        more = X[len(unit.fold.train) :]
         base |= {
             "warnings": texts(caught),
             "seconds_resample": cost.seconds,
             "cpu_seconds_resample": cost.cpu_seconds,
             "peak_memory_mb": cost.peak_mb,
             "added_memory_mb": cost.added_mb,
-            "n_synthetic": len(y) - len(fold.train),
+            "n_synthetic": len(more),
             "note": getattr(strategy.sampler, "note_", ""),
+            "detector_auc": detector_auc(more, y[len(unit.fold.train) :], *test, unit.seed),
         }
     except Exception as raised:  # whatever a strategy raises becomes its rows' message
         error = message(raised)
-    rows: list[Record] = []
-    classes: list[Record] = []
-    for name in study.classifiers:
-        row = {**base, "classifier": name, "status": "failed", "error": error}
-        if not error:
-            try:
-                fitted, per_class = _classify(unit, strategy, name, X, y)
-                fitted["warnings"] = "; ".join(filter(None, [row["warnings"], fitted["warnings"]]))
-                row |= {**fitted, "status": "ok"}
-                shared = {k: base[k] for k in ("study", "dataset", "fold", "fold_index", "n")}
-                shared |= {"strategy": spec.label, "classifier": name}
-                classes += [{**shared, **record} for record in per_class]
-            except Exception as raised:  # as above, for a classifier
-                row["error"] = message(raised)
-        rows.append(row)
-    return {"unit": unit.key, "rows": rows, "classes": classes}
+    judge = Judge(unit, strategy, X, y, test)
+    record: Record = {"unit": unit.key, "rows": [], "classes": [], "tallies": []}
+    for arm in unit.spec.arms:
+        tuned = strategy.thresholds or arm != unit.spec.label
+        for name in unit.study.classifiers:
+            row = {**base, "strategy": arm, "classifier": name, "status": "failed", "error": error}
+            if not error:
+                try:
+                    verdict = judge(name, tuned)
+                except Exception as raised:  # as above, for a classifier
+                    row["error"] = message(raised)
+                else:
+                    said = [row["warnings"], verdict.row["warnings"]]
+                    row |= {**verdict.row, "status": "ok"}
+                    row["warnings"] = "; ".join(filter(None, dict.fromkeys(said)))
+                    row["seconds_resample"] = base["seconds_resample"] + verdict.seconds_resample
+                    where = {k: row[k] for k in PLACE}
+                    record["classes"] += [{**where, **c} for c in verdict.classes]
+                    record["tallies"] += [{**where, **t} for t in verdict.tallies]
+            record["rows"].append(row)
+    return record
 
 
 def _base(unit: Unit) -> Record:
@@ -155,6 +190,7 @@ def _base(unit: Unit) -> Record:
             "added_memory_mb",
             "seconds_fit",
             "seconds_predict",
+            "detector_auc",
             *SCORES,
         )
     )
@@ -166,10 +202,12 @@ def _base(unit: Unit) -> Record:
         "fold": fold.name,
         "fold_index": fold.index,
         "repeat": fold.repeat,
+        "rare_set": fold.rare_set,
         "n": fold.n,
         "rare": list(fold.rare),
         "strategy": unit.spec.label,
         "strategy_name": unit.spec.name,
+        "share": unit.spec.share,
         "params": json.dumps(unit.spec.params, sort_keys=True, default=str),
         "sampling_strategy": json.dumps(unit.study.sampling_strategy, sort_keys=True),
         "seed": unit.study.seed,
@@ -178,6 +216,7 @@ def _base(unit: Unit) -> Record:
         "unit": unit.key,
         "n_train": len(fold.train),
         "n_test": len(fold.test),
+        "n_genes": unit.study.n_genes or unit.dataset.X.shape[1],
         "n_synthetic": None,
         "class_weight_applied": False,
         "thresholds_tuned": False,
@@ -185,69 +224,6 @@ def _base(unit: Unit) -> Record:
         "warnings": "",
         **empty,
     }
-
-
-def _classify(
-    unit: Unit, strategy: strategies.Strategy, name: str, X: Any, y: Any
-) -> tuple[Record, list[Record]]:
-    """Fit one classifier on the training cells, score it on the test cells."""
-    data, fold = unit.dataset, unit.fold
-    model, weighted = build_classifier(name, strategy.class_weight, unit.seed, data.genes)
-    if strategy.thresholds:
-        model = TunedThresholds(model, random_state=unit.seed)
-    X_test, y_test = data.X[fold.test], data.y[fold.test]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        start = time.perf_counter()
-        model.fit(X, y)
-        fitted = time.perf_counter()
-        called = model.predict(X_test)
-        predicted = time.perf_counter()
-        proba = model.predict_proba(X_test)
-    scores, per_class = score(
-        y_test, called, proba, model.classes_.tolist(), np.unique(data.y).tolist(), fold.rare
-    )
-    row = {
-        "class_weight_applied": weighted,
-        "thresholds_tuned": strategy.thresholds,
-        "seconds_fit": fitted - start,
-        "seconds_predict": predicted - fitted,
-        "warnings": texts(caught),
-        **scores,
-    }
-    return row, per_class
-
-
-def message(error: Exception) -> str:
-    """Return an error as one line of a row.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-
-    Returns
-    -------
-    str
-        Its kind and its text.
-    """
-    return f"{type(error).__name__}: {error}"
-
-
-def texts(caught: list[warnings.WarningMessage]) -> str:
-    """Return the warnings that were raised, each once; they stand in the row.
-
-    Parameters
-    ----------
-    caught : list of WarningMessage
-        What `warnings.catch_warnings` recorded.
-
-    Returns
-    -------
-    str
-        Sorted, with ``"; "`` between them.
-    """
-    return "; ".join(sorted({f"{w.category.__name__}: {w.message}" for w in caught}))
 
 
 @contextmanager
@@ -280,5 +256,6 @@ def run_in_worker(work: Callable[[Any], Record], unit: Any) -> Record:
     dict
         What the work gave.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():  # a Dask worker has its own
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return work(unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.statistics import Contrast
+from benchmarks.verdicts import Contrast
 
 DASH = "–"
 
@@ -79,3 +79,35 @@ def outcome(contrast: Contrast) -> str:
     if contrast.difference.folds < 2:
         return "one fold, no interval"
     return {True: "better", False: "worse", None: "no clear difference"}[contrast.better]
+
+
+def percent(value: float) -> str:
+    """Return a probability in per cent.
+
+    Parameters
+    ----------
+    value : float
+        Between 0 and 1, or NaN.
+
+    Returns
+    -------
+    str
+        Without decimals.
+    """
+    return DASH if np.isnan(value) else f"{100 * value:.0f} %"
+
+
+def share(value: float) -> str:
+    """Return a share of a gap.
+
+    Parameters
+    ----------
+    value : float
+        1 is all of it; it may be negative, above 1 or NaN.
+
+    Returns
+    -------
+    str
+        With two decimals.
+    """
+    return DASH if np.isnan(value) else f"{value:.2f}".replace("-", "−")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from .adata import oversample_adata
-from .encoders import AutoEncoder
-from .generator import LatentDiffusion
-from .oversampler import DiffusionOversampler
-from .scimilarity import SCimilarityEncoder
+if TYPE_CHECKING:
+    from .adata import oversample_adata
+    from .encoders import AutoEncoder
+    from .generator import LatentDiffusion
+    from .oversampler import DiffusionOversampler
+    from .scimilarity import SCimilarityEncoder
 
 __version__ = version("scdiff-augment")
 __all__ = [
@@ -18,3 +21,22 @@ __all__ = [
     "SCimilarityEncoder",
     "oversample_adata",
 ]
+
+# Imported when they are asked for: torch takes seconds, and the command line's help needs none.
+_HOMES = {
+    "AutoEncoder": ".encoders",
+    "DiffusionOversampler": ".oversampler",
+    "LatentDiffusion": ".generator",
+    "SCimilarityEncoder": ".scimilarity",
+    "oversample_adata": ".adata",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .diffusion import Model
+from .effects import Effects
 from .mixture import NoisyMixture
 from .networks import NoiseMLP, State
 
@@ -33,12 +34,20 @@ class LatentClassifier(nn.Module):
         One component per class.
     network : NoiseMLP, optional
         Adds to the classes' log densities.
+    effects : Effects, optional
+        What the classes change within the groups of another condition.
     """
 
-    def __init__(self, mixture: NoisyMixture, network: NoiseMLP | None = None):
+    def __init__(
+        self,
+        mixture: NoisyMixture,
+        network: NoiseMLP | None = None,
+        effects: Effects | None = None,
+    ):
         super().__init__()
         self.mixture = mixture
         self.network = network
+        self.effects = effects
 
     def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
         """Log probabilities of the classes, (B, K)."""
@@ -50,14 +59,18 @@ class LatentClassifier(nn.Module):
     def to_state(self) -> State:
         """Return what storage keeps."""
         shape = None if self.network is None else self.network.shape
-        return {"network": shape}, self.state_dict()
+        within = None if self.effects is None else self.effects.within
+        return {"network": shape, "within": within}, self.state_dict()
 
     @classmethod
     def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> LatentClassifier:
         """Build the classifier that `to_state` described."""
         mixture = NoisyMixture.blank(*tensors["mixture.means"].shape)
         network = None if meta["network"] is None else NoiseMLP(**meta["network"])
-        classifier = cls(mixture, network)
+        effects = None
+        if meta["within"] is not None:
+            effects = Effects.blank(meta["within"], tuple(tensors["effects.shift"].shape))
+        classifier = cls(mixture, network, effects)
         classifier.load_state_dict(tensors)
         return classifier.eval()
 

@@ -76,7 +76,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
     partial.write_text(json.dumps(description, indent=1, default=_plain), encoding="utf-8")
     os.replace(partial, path / DESCRIPTION)
     for file in before - {final}:
-        file.unlink()
+        file.unlink(missing_ok=True)  # a partial file of this process became the new one
 
 
 def read(cls: type, path: Path, random_state: Any) -> Any:

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from .guidance import Condition, LatentClassifier
+from .guidance import LatentClassifier
+from .validation import require_codes
+
+
+class Outer(NamedTuple):
+    """The condition whose classes are the groups, and the group of each cell."""
+
+    name: str
+    groups: NDArray[np.int64]
+    n_groups: int
+
+
+class Carried(NamedTuple):
+    """Targets whose unseen combinations were replaced by seen ones, and the way back.
+
+    Attributes
+    ----------
+    targets : dict of str to Tensor of shape (B,)
+        Class of each cell per condition.
+    steering : dict of str to Tensor of shape (B,)
+        1 where a condition steers, 0 where it need not; conditions without effects are not here.
+    shift : Tensor of shape (B, n_latent) or None
+        What to add to the latents.
+    """
+
+    targets: dict[str, Tensor]
+    steering: dict[str, Tensor]
+    shift: Tensor | None
+
+    def share_of(self, name: str, block: slice) -> float | Tensor:
+        """Factor on a condition's guidance scale."""
+        return self.steering[name][block] if name in self.steering else 1.0
 
 
 def resolve(
@@ -83,18 +115,72 @@ def scales_of(
     return scales
 
 
-def conditions_of(
+def carry_over(
     classifiers: Mapping[str, LatentClassifier],
-    targets: Mapping[str, torch.Tensor],
-    scales: Mapping[str, float],
-    block: slice,
-) -> list[Condition]:
-    """Return the conditions of a block of cells."""
-    return [
-        Condition(classifiers[name], codes[block], scales[name])
-        for name, codes in targets.items()
-        if scales[name] > 0
-    ]
+    wanted: Mapping[str, Tensor],
+    known: Mapping[str, NDArray],
+) -> Carried:
+    """Replace combinations that were never seen by ones that were, and a shift.
+
+    Raises
+    ------
+    ValueError
+        If no group tells what a class would change.
+    """
+    targets, steering, shift = dict(wanted), {}, None
+    for name, labels in wanted.items():
+        effects = classifiers[name].effects
+        if effects is None or effects.within not in wanted:
+            continue
+        groups = wanted[effects.within]
+        base, moved, steer = effects.carry(groups, labels)
+        if (base < 0).any():
+            i = int((base < 0).nonzero()[0, 0])
+            group, label = known[effects.within][groups[i]], known[name][labels[i]]
+            raise ValueError(
+                f"no cell of {effects.within} '{group}' has {name} '{label}', and no other "
+                f"{effects.within} was seen both with it and with what '{group}' was seen with, so "
+                f"its effect cannot be told. Learn '{name}' from cells that hold such a pair."
+            )
+        targets[name], steering[name] = base, steer.float()
+        shift = moved if shift is None else shift + moved
+    return Carried(targets, steering, shift)
+
+
+def groups_of(
+    name: str, within: Mapping[str, Any], n_cells: int, known: Mapping[str, NDArray]
+) -> Outer:
+    """Read the groups that a condition is learnt within.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of one condition that was added before.
+    """
+    if len(within) != 1 or next(iter(within)) not in known or name in within:
+        raise ValueError(
+            f"within must map the name of one other condition to these cells' classes, got "
+            f"{list(within)} for '{name}'; known are {list(known)}. Add that condition first."
+        )
+    ((outer, labels),) = within.items()
+    require_codes(f"within['{outer}']", labels, n_cells)
+    classes = known[outer]
+    return Outer(outer, class_codes(outer, np.asarray(labels), classes), len(classes))
+
+
+def require_same_groups(
+    name: str,
+    classes: NDArray,
+    classifiers: Mapping[str, LatentClassifier],
+    known: Mapping[str, NDArray],
+) -> None:
+    """Refuse other classes for a condition that another one was learnt within."""
+    inner = [k for k, c in classifiers.items() if c.effects and c.effects.within == name]
+    if inner and classes.tolist() != known[name].tolist():
+        raise ValueError(
+            f"condition '{inner[0]}' was learnt within '{name}', whose classes "
+            f"{known[name].tolist()} can no longer change. Fit again, or use another name."
+        )
 
 
 def require_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:

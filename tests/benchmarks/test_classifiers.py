@@ -80,6 +80,50 @@ def test_class_weights_reach_celltypist(dataset):
     assert model.model_.classifier.class_weight == "balanced"
 
 
+def test_celltypist_balances_its_batches(dataset):
+    """Half of the cells an epoch, rare types as often as common ones: their recall rises."""
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    keep = np.r_[np.flatnonzero(dataset.y != "D"), np.flatnonzero(dataset.y == "D")[:4]]
+    X, y = dataset.X[keep], dataset.y[keep]
+    models = [
+        build_classifier("celltypist", False, seed, dataset.genes, balance_cell_type=True)[0]
+        for seed in (0, 0, 1)
+    ]
+    proba = [m.fit(X, y).predict_proba(dataset.X) for m in models]
+    np.testing.assert_array_equal(proba[0], proba[1])
+    assert (proba[0] != proba[2]).any()
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    plain = CellTypistClassifier(random_state=0).fit(X, y).predict_proba(dataset.X)
+    rare = dataset.y == "D"
+    assert proba[0][rare, 3].mean() > plain[rare, 3].mean()
+    forest, _ = build_classifier("random_forest", False, 0, [], balance_cell_type=True)
+    assert "balance_cell_type" not in forest.get_params()
+
+
+def test_the_support_vector_machine_calibrates_with_as_many_folds_as_cells_allow(dataset):
+    keep = np.r_[np.flatnonzero(dataset.y != "D"), np.flatnonzero(dataset.y == "D")[:3]]
+    model, _ = build_classifier("linear_svm", False, 0, [])
+    model.fit(dataset.X[keep], dataset.y[keep])
+    assert model.model_.cv.n_splits == 3
+    proba = model.predict_proba(dataset.X)
+    np.testing.assert_array_equal(model.predict(dataset.X), model.classes_[proba.argmax(axis=1)])
+    with pytest.raises(ValueError, match=r"Class 'D' has 1 cell; probabilities calibrated"):
+        model.fit(dataset.X[keep[:-2]], dataset.y[keep[:-2]])
+
+
+@pytest.mark.parametrize("name", [n for n, e in CLASSIFIERS.items() if e.weights])
+def test_class_weights_raise_the_probability_of_the_rare_type(name, dataset):
+    rng = np.random.default_rng(0)
+    X = dataset.X + rng.normal(0, 4, dataset.X.shape).astype(np.float32)  # types overlap
+    X -= X.min()
+    rare = dataset.y == "D"
+    found = []
+    for weighted in (False, True):
+        model, _ = build_classifier(name, weighted, 0, dataset.genes)
+        found.append(model.fit(X[::2], dataset.y[::2]).predict_proba(X[1::2])[rare[1::2], 3].mean())
+    assert found[1] > found[0]
+
+
 def test_an_unknown_classifier_names_the_nearest():
     with pytest.raises(ValueError, match=r"Unknown classifier 'forest'. Did you mean 'random_"):
         build_classifier("forest", False, 0, [])

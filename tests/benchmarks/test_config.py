@@ -60,6 +60,20 @@ def test_defaults_are_filled_in():
             {"strategies": [{"name": "smote", "params": {"k_neighbours": 3}}]},
             "Strategy 'smote' has no parameter 'k_neighbours'. Did you mean 'k_neighbors'",
         ),
+        ({"strategies": [{"name": "smote", "shares": [0]}]}, "must be a list of numbers > 0"),
+        ({"strategies": [{"name": "smote", "thresholds": 1}]}, "must be true or false"),
+        (
+            {"strategies": [{"name": "class_weight_thresholds", "thresholds": True}]},
+            "tunes thresholds already",
+        ),
+        (
+            {"strategies": ["thresholds", {"name": "none", "label": "thresholds"}]},
+            "'thresholds' is there twice",
+        ),
+        ({"n_genes": 1}, "n_genes=1 must be a whole number of at least 2"),
+        ({"split": {"kind": "donor_held_out", "key": 3}}, "must name a column"),
+        ({"split": {"kind": "rare_cell_draw", "rare": [["A"], "B"], "n": 5}}, "list of such"),
+        ({"split": {"kind": "repeated_stratified_cv", "n_splits": None}}, "n_splits=None"),
         ({"datasets": [{"path": "x.h5ad"}]}, "needs 'label_key'"),
         ({"datasets": [{"path": "x.h5ad", "labelkey": "t"}]}, "Did you mean 'label_key'"),
     ],
@@ -75,6 +89,33 @@ def test_two_parameter_sets_of_one_strategy_need_labels():
         parse(strategies=pair)
     config = parse(strategies=[pair[0], pair[1] | {"label": "smote_2"}])
     assert [s.label for s in config.strategies] == ["smote", "smote_2"]
+
+
+def test_thresholds_and_shares_make_arms_of_their_own():
+    entry = {"name": "smote", "thresholds": True, "shares": [0.5, 1]}
+    config = parse(strategies=["none", entry, "oracle"])
+    assert config.arms == (
+        "none",
+        "smote_x0.5",
+        "smote_x0.5_thresholds",
+        "smote",
+        "smote_thresholds",
+        "oracle",
+    )
+    assert [s.share for s in config.strategies] == [1, 0.5, 1, 1]
+    assert config.trivial_arms == config.arms[:5]
+    assert config.control_arms == ("oracle",)
+
+
+def test_donors_and_sets_of_rare_types_in_a_split():
+    split = {"kind": "donor_held_out", "rare": [["A"], ["B", "C"]], "n": 5}
+    assert parse(split=split).split_params == {
+        "key": "donor",
+        "n_splits": None,
+        "rare": [["A"], ["B", "C"]],
+        "n": [5],
+        "n_other": None,
+    }
 
 
 def test_a_path_is_relative_to_the_config(tmp_path):

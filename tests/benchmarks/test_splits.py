@@ -9,6 +9,14 @@ Y = np.repeat(["A", "B", "C", "D"], [400, 200, 60, 40])
 DRAW = {"rare": ["C", "D"], "n": [10, 5], "n_other": 120, "draws": 3}
 
 
+DONORS = np.tile(list("wxyz"), 175)
+HELD = {"rare": ["C", "D"], "n": [10, 5]}
+
+
+def held_out(seed=0, groups=None, y=Y, **changes):
+    return make_folds(y, seed, "donor_held_out", changes, {"donor": DONORS} | (groups or {}))
+
+
 def draws(seed=0, **changes):
     return make_folds(Y, seed, "rare_cell_draw", DRAW | changes)
 
@@ -59,6 +67,59 @@ def test_draws_are_nested_over_n_and_differ_from_each_other():
         np.testing.assert_array_equal(fold.train, more[fold.name].train)
 
 
+def test_what_is_set_aside_is_neither_trained_on_nor_tested():
+    for fold in [*draws(), *held_out(**HELD)]:
+        parts = [set(p.tolist()) for p in (fold.train, fold.test, fold.reserve)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(Y)
+    assert all(len(f.reserve) == 0 for f in held_out())
+
+
+def test_several_sets_of_rare_types_share_the_halves_of_a_draw():
+    folds = draws(rare=[["C"], ["C", "D"]], n=[5])
+    assert [f.name for f in folds[:2]] == ["C n 5 draw 0", "C + D n 5 draw 0"]
+    assert [f.index for f in folds] == list(range(6))
+    one, two = folds[:2]
+    assert (one.rare, one.rare_set, two.rare, two.rare_set) == (("C",), "C", ("C", "D"), "C + D")
+    np.testing.assert_array_equal(one.test, two.test)
+    assert (Y[one.train] == "C").sum() == (Y[two.train] == "D").sum() == 5
+    assert draws(rare=[["C", "D"]])[0].name == "n 5 draw 0"  # one set needs no name
+
+
+def test_every_donor_tests_alone_and_never_trains():
+    folds = held_out()
+    assert [f.name for f in folds] == [f"donor {d}" for d in "wxyz"]
+    for fold, donor in zip(folds, "wxyz", strict=True):
+        assert set(DONORS[fold.test]) == {donor}
+        assert donor not in DONORS[np.concatenate([fold.train, fold.reserve])]
+        assert fold.rare == ("D", "C")
+    folds = held_out(n_splits=2, **HELD)
+    assert len(folds) == 4
+    for fold in folds:
+        assert not set(DONORS[fold.test]) & set(DONORS[fold.train])
+        assert (Y[fold.train] == "C").sum() == fold.n
+    small, large = sorted(folds[:2], key=lambda f: f.n)
+    assert set(small.train) < set(large.train)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": {"sample": DONORS}, "key": "samples"}, r"'samples'.*Did you mean 'sample'"),
+        ({"groups": {"donor": np.repeat("w", 700)}}, r"has 1 donors; this split needs at least 2"),
+        ({"n_splits": 5}, r"has 4 donors; this split needs at least 5"),
+        (
+            {"groups": {"donor": np.where(np.arange(700) < 50, "v", DONORS)}},
+            r"Donor 'v' has cells of one type alone \(A\)",
+        ),
+        ({"groups": {"donor": np.where(Y == "D", "w", DONORS)}}, r"Type 'D' is only in donor w"),
+        ({"n": [5]}, "rare names no type"),
+    ],
+)
+def test_donors_that_cannot_be_held_out(changes, message):
+    with pytest.raises(ValueError, match=message):
+        held_out(**changes)
+
+
 def test_same_seed_same_folds():
     for kind, params in [("rare_cell_draw", DRAW), ("repeated_stratified_cv", {"n_splits": 3})]:
         first, again, other = (make_folds(Y, seed, kind, params) for seed in (1, 1, 2))
@@ -95,7 +156,9 @@ def test_a_type_with_one_cell_has_another_way_out():
         make_folds(np.append(Y, "E"), 0, "repeated_stratified_cv", {"n_splits": 2})
 
 
-@pytest.mark.parametrize("changes", [{"rare": ["C", "C"]}, {"n": [10, 10]}])
+@pytest.mark.parametrize(
+    "changes", [{"rare": ["C", "C"]}, {"n": [10, 10]}, {"rare": [["C"], ["C"]]}]
+)
 def test_a_type_or_size_named_twice_is_refused(changes):
     with pytest.raises(ValueError, match=r"split\.\w+ names .* twice; name each once"):
         list(draws(**changes))

@@ -1,9 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from baycomp import two_on_single
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from benchmarks.statistics import corrected_interval, summarise, verdicts
+from benchmarks.bayes import rope_probabilities
+from benchmarks.donor_bootstrap import FROM_CALLS, donor_interval
+from benchmarks.ranks import ranks
+from benchmarks.statistics import blocks, corrected_interval, summarise
+from benchmarks.verdicts import BEST_TRIVIAL, gap_closed, out_of_fold_best, verdicts
 
 
 def make_rows(means, folds=5, noise=0.01, seed=0, **columns):
@@ -13,6 +19,7 @@ def make_rows(means, folds=5, noise=0.01, seed=0, **columns):
         [
             {
                 "dataset": "toy",
+                "rare_set": "",
                 "n": pd.NA,
                 "fold_index": i,
                 "strategy": name,
@@ -50,13 +57,18 @@ def test_one_fold_has_no_interval():
     assert np.isnan(corrected_interval([], 1, 1).mean)
 
 
+def test_folds_that_differ_by_the_same_have_no_interval_of_width_zero():
+    assert not corrected_interval([0.1, 0.1], 1, 1).clear
+    assert corrected_interval([0.0, 0.0], 1, 1).high == 0.0
+
+
 @pytest.mark.parametrize("score", ["macro_f1", "log_loss"])
 @pytest.mark.parametrize(("gain", "better"), [(0.2, True), (-0.2, False), (0.0, None)])
 def test_a_verdict_knows_the_direction_of_its_score(score, gain, better):
     rows = make_rows({"none": 0.5, "smote": 0.6, "diffusion": 0.6 + gain})
     (verdict,) = verdicts(rows, score, ["none", "smote"])
     (contrast,) = verdict.contrasts
-    assert (contrast.arm, contrast.reference) == ("diffusion", "smote")
+    assert (contrast.arm, contrast.reference) == ("diffusion", BEST_TRIVIAL)
     assert contrast.better is better
     assert verdict.trivial == "smote"
     if better is not None:
@@ -67,8 +79,8 @@ def test_generators_are_compared_with_each_other_too():
     rows = make_rows({"none": 0.5, "latent_gaussian": 0.6, "diffusion": 0.7})
     (verdict,) = verdicts(rows, "macro_f1", ["none"])
     assert [(c.arm, c.reference) for c in verdict.contrasts] == [
-        ("diffusion", "none"),
-        ("latent_gaussian", "none"),
+        ("diffusion", BEST_TRIVIAL),
+        ("latent_gaussian", BEST_TRIVIAL),
         ("diffusion", "latent_gaussian"),
     ]
 
@@ -84,3 +96,161 @@ def test_failed_rows_are_left_out_and_counted():
     assert table.loc["none", "macro_f1_sd"] == pytest.approx(none.std())
     (verdict,) = verdicts(rows, "macro_f1", ["none", "smote"])
     assert verdict.leader == "none"
+
+
+def test_the_bar_of_a_fold_is_chosen_on_the_others():
+    wide = pd.DataFrame({"a": [0.9, 0.5, 0.5], "b": [0.6, 0.6, 0.6]})
+    assert out_of_fold_best(wide, 1).tolist() == ["b", "a", "a"]
+    assert out_of_fold_best(wide, -1).tolist() == ["a", "b", "b"]
+    assert out_of_fold_best(wide[:1], 1).tolist() == ["a"]
+
+
+def test_choosing_out_of_fold_takes_the_luck_out_of_the_bar():
+    """Twelve arms that are all alike: the best of them seems better than it is."""
+    rng = np.random.default_rng(0)
+    honest, lucky = [], []
+    for _ in range(200):
+        wide = pd.DataFrame(rng.normal(0.5, 0.05, (5, 12)))
+        chosen = out_of_fold_best(wide, 1)
+        honest.append(np.mean([wide.loc[i, a] for i, a in chosen.items()]))
+        lucky.append(wide.mean().max())
+    assert np.mean(lucky) > 0.53
+    assert np.mean(honest) == pytest.approx(0.5, abs=0.005)
+
+
+def test_controls_neither_lead_nor_are_the_bar():
+    rows = make_rows({"none": 0.5, "diffusion": 0.6, "oracle": 0.9, "null": 0.3})
+    (verdict,) = verdicts(rows, "macro_f1", ["none"], ["oracle", "null"])
+    assert verdict.leader == "diffusion"
+    assert verdict.oracle_mean == pytest.approx(0.9, abs=0.1)
+    assert [c.arm for c in verdict.contrasts] == ["diffusion"]
+    assert verdict.contrasts[0].gap_closed == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_gap_of_a_case_done_by_hand():
+    wide = pd.DataFrame({BEST_TRIVIAL: [0.5, 0.7], "x": [0.6, 0.8], "oracle": [0.9, 1.1]})
+    assert gap_closed(wide, "x") == pytest.approx(0.25)
+    wide["oracle"] = wide[BEST_TRIVIAL] + 0.005
+    assert np.isnan(gap_closed(wide, "x"))
+    assert np.isnan(gap_closed(wide.drop(columns="oracle"), "x"))
+    lower = pd.DataFrame({BEST_TRIVIAL: [0.5], "x": [0.4], "oracle": [0.1]})
+    assert gap_closed(lower, "x") == pytest.approx(0.25)  # log-loss: down is forward
+
+
+def test_the_bayesian_test_is_that_of_baycomp_for_cross_validation():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0.7, 0.02, 10), rng.normal(0.71, 0.02, 10)
+    for folds, runs in [(10, 1), (5, 2)]:
+        expected = two_on_single(x, y, 0.01, runs=runs)
+        found = rope_probabilities(y - x, n_test=1 / folds, n_train=1 - 1 / folds)
+        assert found == pytest.approx(expected)
+    assert sum(found) == pytest.approx(1)
+    assert np.isnan(rope_probabilities([0.1], 1, 1).same)
+
+
+@pytest.mark.parametrize(("gain", "likely"), [(0.2, "better"), (-0.2, "worse"), (0.0, "same")])
+@pytest.mark.parametrize("score", ["macro_f1", "log_loss"])
+def test_probabilities_know_the_direction_of_the_score(gain, likely, score):
+    rows = make_rows({"none": 0.5, "diffusion": 0.5 + gain}, noise=0.001)
+    (verdict,) = verdicts(rows, score, ["none"])
+    assert getattr(verdict.contrasts[0].rope, likely) > 0.95
+
+
+def many_blocks(means, n_blocks=8):
+    parts = [
+        make_rows(means, seed=i).assign(dataset=f"d{i // 2}", n=[5, 10][i % 2])
+        for i in range(n_blocks)
+    ]
+    return pd.concat(parts, ignore_index=True).astype({"n": "Int64"})
+
+
+def test_ranks_agree_with_scipy_and_the_published_critical_value():
+    rows = many_blocks({"a": 0.5, "b": 0.505, "c": 0.6})
+    found = ranks(rows, "knn", "macro_f1", ["a", "b", "c"])
+    assert found.blocks == 8
+    assert found.means.index[0] == "c"
+    assert found.means["c"] == 1
+    means = rows.groupby(["dataset", "n", "strategy"])["macro_f1"].mean().unstack()
+    assert found.p_value == pytest.approx(stats.friedmanchisquare(*means.to_numpy().T).pvalue)
+    # Demsar (2006), table 5: q = 2.343 for three classifiers at 5 %.
+    assert found.critical == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 8)), abs=1e-3)
+    told_apart = found.means["a"] - found.means["c"] > found.critical
+    assert (found.pairs.loc["a", "c"] < 0.05) == told_apart
+    assert ranks(rows, "knn", "log_loss", ["a", "b", "c"]).means.index[0] == "c"
+
+
+def test_ranks_need_blocks_and_arms_and_something_to_rank():
+    rows = many_blocks({"a": 0.5, "b": 0.5, "c": 0.6})
+    assert ranks(rows, "knn", "macro_f1", ["a", "c"]) is None
+    assert ranks(rows[rows["dataset"] == "d0"], "knn", "macro_f1", ["a", "b", "c"]) is None
+    rows["macro_f1"] = 0.5
+    assert ranks(rows, "knn", "macro_f1", ["a", "b", "c"]) is None
+    assert ranks(rows, "forest", "macro_f1", ["a", "b", "c"]) is None
+
+
+def tallies(gain_by_donor, folds=3, seed=0):
+    """Two types, 50 cells each from every donor; an arm is right more often by some donors."""
+    rng = np.random.default_rng(seed)
+    records = []
+    for fold in range(folds):
+        for donor, gain in gain_by_donor.items():
+            for arm, right in [("a", 0.6 + gain), ("b", 0.6)]:
+                k = rng.binomial(50, right, 2)
+                counts = [k[0], 50 - k[0], 50 - k[1], k[1]]
+                records.append(
+                    {
+                        "fold_index": fold,
+                        "strategy": arm,
+                        "donor": donor,
+                        "confusion": counts,
+                        "types": ["x", "y"],
+                    }
+                )
+    return pd.DataFrame(records)
+
+
+def interval(frame, score="accuracy"):
+    folds = range(3)
+    return donor_interval(frame, dict.fromkeys(folds, "a"), dict.fromkeys(folds, "b"), score, ["x"])
+
+
+def test_an_interval_by_donor_is_as_wide_as_donors_differ():
+    alike = interval(tallies({d: 0.2 for d in "uvwxyz"}))
+    assert alike.low > 0.1
+    assert alike.mean == pytest.approx(0.2, abs=0.05)
+    # The same mean gain, but two donors of six have all of it.
+    unlike = interval(tallies({d: 0.38 if d in "uv" else 0.0 for d in "uvwxyz"}))
+    assert unlike.high - unlike.low > 3 * (alike.high - alike.low)
+    assert unlike.low < 0.06
+
+
+def test_an_interval_by_donor_scores_calls_as_scikit_learn_does():
+    frame = tallies({"u": 0.1, "v": 0.1})
+    frame["donor"] = "u"
+    assert interval(frame) is None
+    frame = tallies({"u": 0.1, "v": 0.1})
+    assert interval(frame, "log_loss") is None
+    calls = np.array([[[30, 20], [10, 40]]])
+    truth, called = (
+        np.repeat([0, 0, 1, 1], [30, 20, 10, 40]),
+        np.repeat([0, 1, 0, 1], calls.ravel()),
+    )
+    rare = np.array([True, False])
+    f1 = f1_score(truth, called, average=None)
+    assert FROM_CALLS["macro_f1"](calls, rare) == pytest.approx([f1.mean()])
+    assert FROM_CALLS["rare_f1"](calls, rare) == pytest.approx([f1[0]])
+    assert FROM_CALLS["majority_f1"](calls, rare) == pytest.approx([f1[1]])
+    expected = balanced_accuracy_score(truth, called)
+    assert FROM_CALLS["balanced_accuracy"](calls, rare) == pytest.approx([expected])
+    assert FROM_CALLS["accuracy"](calls, rare) == pytest.approx([0.7])
+
+
+def test_a_block_finds_its_part_of_other_tables():
+    rows = many_blocks({"a": 0.5, "b": 0.6}, 4)
+    found = blocks(rows)
+    assert [(b.dataset, b.n) for b in found] == [("d0", 5), ("d0", 10), ("d1", 5), ("d1", 10)]
+    assert all(len(b.of(rows)) == len(b.rows) == 10 for b in found)
+    assert found[1].title == "d0, 10 training cells per rare type"
+    (whole,) = blocks(make_rows({"a": 0.5}))
+    assert (whole.n, whole.title, whole.stem) == (None, "toy", "toy")
+    assert len(whole.of(whole.rows)) == 5

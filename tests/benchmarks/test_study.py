@@ -86,7 +86,7 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert start() == 0
     out = capsys.readouterr().out
     folder = tmp_path / "reports" / "toy_study"
-    for part in ("F1 of the rare types, mean over 2 folds (toy, n = 4)", "peak memory, MB"):
+    for part in ("mean over 2 folds (toy, 4 training cells per rare type)", "peak memory, MB"):
         assert part in out
     assert out.rstrip().endswith("make ui")
     assert "reports/toy_study/index.html" in out
@@ -113,12 +113,14 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert "A toy <study>" in text
     assert text.index("Verdict: toy, 4 training cells per rare type") < text.index("Differences in")
     assert "leads with" in text
-    assert re.search(r"diffusion − [a-z ]+ \(best trivial\): [+−]0\.\d{3} \[", text)
+    assert text.index("Where it helps, where not") < text.index("Verdict: toy")
+    assert re.search(r"diffusion against the best trivial arm: clearly better in \d", text)
+    assert re.search(r"diffusion − best trivial: [+−]0\.\d{3} \[", text)
     assert re.search(r"no clear difference|better|worse", text)
     assert "kNN cannot weight classes" in text
     assert "k_neighbors lowered from 5 to 3: class 'D' has 4 cells" in text
     assert rows["dataset_digest"].iloc[0] in text
-    assert html.count("<svg ") == 2
+    assert html.count("<svg ") == 4  # dots and calibration, for two classifiers
 
 
 def test_mlflow_has_the_whole_study(start, tmp_path):

@@ -1,0 +1,247 @@
+"""evaluate: how real synthetic cells are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .cells import Cells, read_cells, require_file
+from .names import listed, require_name
+from .output import replacing
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+EXAMPLES = """Examples:
+
+\b
+# against half of the real cells; the other half shows what real cells would get
+scdiff-augment evaluate heldout.h5ad synthetic.h5ad
+
+\b
+# by class, with a look for copies of cells that the model has seen
+scdiff-augment evaluate heldout.h5ad synthetic.h5ad --label-key cell_type \\
+    --training cells.h5ad --out figures.csv
+"""
+
+TABLES = (".csv", ".json")
+"""How the name of a table may end."""
+
+PROVENANCE = "scdiff_augment"
+"""Where uns says how cells were made, as `scdiff_augment.synthetic.KEY`."""
+
+UNLIKE = 0.1
+"""Share of cells of other classes from which the two files are not compared alike."""
+
+COUNTS = "counts"
+"""Layer in which counts are looked for."""
+
+
+def evaluate(
+    real: Annotated[
+        Path, typer.Argument(metavar="REAL", help="Real cells, best such as the model did not see.")
+    ],
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", help="Synthetic cells.")],
+    null: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CELLS",
+            help="More real cells, to be scored like synthetic ones. [default: half of REAL]",
+        ),
+    ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(metavar="CELLS", help="The cells that the model saw, to look for copies."),
+    ] = None,
+    label_key: Annotated[
+        str | None, typer.Option(help="Column of obs with classes, for figures of each.")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Layer of REAL. [default: 'counts' where there is one, else X]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Write the table here too: .csv or .json."),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Part REAL anew so many times, for the range of the null.")
+    ] = 1,
+    max_cells: Annotated[
+        int, typer.Option(min=5, help="Compare at most so many cells of each file and class.")
+    ] = 5000,
+    trees: Annotated[int, typer.Option(min=1, help="Trees of each forest.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="For what is drawn at random.")] = 0,
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score synthetic cells against real ones, each figure beside that of real cells.
+
+    Of files that hold both, like those of oversample, REAL gives its real cells and SYNTHETIC its
+    synthetic ones. All are compared in the genes of SYNTHETIC, on the scale of REAL.
+    """
+    terminal = Terminal(quiet)
+    paths = {"real": real, "synthetic": synthetic, "null": null, "training": training}
+    given = {name: path for name, path in paths.items() if path is not None}
+    for path in given.values():
+        require_file(path)
+    settings = {
+        "n_repeats": repeats,
+        "max_cells": max_cells,
+        "n_estimators": trees,
+        "random_state": seed,
+        "n_jobs": jobs,
+    }
+    if out is None:
+        _print(_scored(given, label_key, layer, settings, terminal))
+        return
+    with replacing(out, force=force, suffixes=TABLES) as place:
+        table = _scored(given, label_key, layer, settings, terminal)
+        if out.suffix == ".csv":
+            table.to_csv(place, index=False)
+        else:
+            table.to_json(place, orient="records", indent=1)
+    _print(table)
+    terminal.done(f"wrote {out}: {len(table)} figures")
+
+
+def _scored(
+    paths: dict[str, Path],
+    label_key: str | None,
+    layer: str | None,
+    settings: dict[str, Any],
+    terminal: Terminal,
+) -> pd.DataFrame:
+    """Read, bring to one scale, and score."""
+    terminal.say(f"reading {', '.join(map(str, paths.values()))}")
+    cells = {}
+    for name, path in paths.items():
+        found = read_cells(path, layer if name == "real" else None, terminal)
+        cells[name] = found.marked(name == "synthetic", terminal)
+    labels = {}
+    if label_key is not None:
+        cells["real"] = _same_classes(cells, label_key, terminal)
+        labels = {name: found.labels(label_key).astype(str) for name, found in cells.items()}
+    elif made_for := cells["synthetic"].adata.uns.get(PROVENANCE, {}).get("label_key"):
+        terminal.say(f"note: synthetic cells were made by '{made_for}'; --label-key compares those")
+    values = _values(cells, chosen=layer is not None)
+    genes = cells["synthetic"].adata.var_names.to_numpy(dtype=str)
+    if "training" in values:
+        _tell_seen(values, genes, terminal)
+    if "null" not in cells:
+        _halve(values, labels, settings["random_state"])
+    sizes = ", ".join(f"{len(X):,} {name}" for name, X in values.items())
+    with terminal.working(f"comparing cells ({sizes}) in {len(genes):,} genes"):
+        from scdiff_augment.metrics import evaluate as score
+
+        given: dict[str, Any] = {
+            name if key == "values" else "labels" if name == "real" else f"{name}_labels": found
+            for key, sets in (("values", values), ("labels", labels))
+            for name, found in sets.items()
+        }
+        return score(**given, **settings)
+
+
+def _same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) -> Cells:
+    """Real cells of the synthetic cells' classes; what cannot be compared is said."""
+    import numpy as np
+
+    real, synthetic = (cells[name].labels(label_key).astype(str) for name in ("real", "synthetic"))
+    known = sorted(set(synthetic))
+    for label in known:
+        require_name(
+            label, sorted(set(real)), f"obs['{label_key}'] of {cells['real'].path}", "class"
+        )
+    compared = np.isin(real, known)
+    if not compared.all():
+        left_out = sorted(set(real[~compared]))
+        terminal.say(f"note: real cells of {listed(left_out)} are left out: no synthetic ones")
+    share, other = (
+        np.array([(labels == label).mean() for label in known])
+        for labels in (real[compared], synthetic)
+    )
+    if np.abs(share - other).sum() / 2 > UNLIKE:
+        terminal.say(
+            "note: classes come in other proportions in the two files, which the figures of all "
+            "cells show; those of each class are free of it"
+        )
+    return cells["real"].take(compared)
+
+
+def _tell_seen(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
+    """Say how many of the real cells the model has seen."""
+    from scdiff_augment.expression import take_apart
+    from scdiff_augment.fingerprint import cell_hashes, overlap
+
+    real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
+    if n_seen := overlap(real, seen):
+        terminal.say(
+            f"note: {n_seen:,} of {len(real):,} real cells are in --training; figures of "
+            f"memorisation, and their null, need real cells that the model has not seen"
+        )
+
+
+def _values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
+    """Dense matrices of the synthetic cells' genes: all of them counts, or none.
+
+    Without a layer that was `chosen`, real cells are read from their layer of counts, if any.
+
+    Raises
+    ------
+    ValueError
+        If a file lacks genes, or has no counts where the real cells are counts, or only counts
+        where they are not.
+    """
+    from scdiff_augment.expression import detect_kind
+
+    genes = cells["synthetic"].adata.var_names.to_numpy()
+    real = cells["real"]
+    if not chosen and COUNTS in real.adata.layers:
+        real = replace(real, layer=COUNTS)
+    values = {"real": real.frame(genes).to_numpy()}
+    counts = detect_kind(values["real"]) == "counts"
+    for name, found in cells.items():
+        if name == "real":
+            continue
+        for layer in (None, *({COUNTS} & set(found.adata.layers))):
+            X = replace(found, layer=layer).frame(genes).to_numpy()
+            if (detect_kind(X) == "counts") == counts:
+                values[name] = X
+                break
+        else:
+            raise ValueError(
+                f"{real.place} of {real.path} holds {'' if counts else 'no '}counts, but "
+                f"{found.path} {'has none' if counts else 'only counts'}. Name another layer of "
+                f"{real.path} with --layer: {listed(['X', *real.adata.layers])}."
+            )
+    return values
+
+
+def _halve(values: dict[str, NDArray], labels: dict[str, NDArray], seed: int) -> None:
+    """Part the real cells of each class at random; every second one becomes the null."""
+    import numpy as np
+
+    X, classes = values["real"], labels.get("real")
+    order = np.random.default_rng(seed).permutation(len(X))
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+        labels["real"], labels["null"] = classes[order[::2]], classes[order[1::2]]
+    values["real"], values["null"] = X[order[::2]], X[order[1::2]]
+
+
+def _print(table: pd.DataFrame) -> None:
+    """Show a block for each class; what could not be told is left out."""
+    ranged = (table["null_low"] < table["null_high"]).any()
+    shown = table.drop(columns=["class", "n", *([] if ranged else ["null_low", "null_high"])])
+    for label, rows in table.groupby("class", sort=False):
+        told = shown.loc[rows.index].dropna(subset="synthetic")
+        typer.echo(f"{label}, {rows['n'].iloc[0]:,} real and as many synthetic")
+        typer.echo(told.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+        typer.echo()

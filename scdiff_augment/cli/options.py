@@ -1,0 +1,146 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Sampler(StrEnum):
+    """How noise becomes cells."""
+
+    DPM = "dpm++"
+    DDIM = "ddim"
+    DDPM = "ddpm"
+
+
+class Encoder(StrEnum):
+    """Encoders that need no files."""
+
+    PCA = "pca"
+    SMALL = "autoencoder"
+    PUBLISHED = "autoencoder-published"
+
+
+class Scale(StrEnum):
+    """What a matrix holds."""
+
+    AUTO = "auto"
+    COUNTS = "counts"
+    LOG1P = "log1p"
+    REAL = "real"
+
+
+CellsIn = Annotated[Path, typer.Argument(metavar="CELLS", help="Real cells: .h5ad or .zarr.")]
+ModelIn = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.")]
+CellsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .h5ad or .zarr.")]
+
+Layer = Annotated[
+    str | None,
+    typer.Option(help="Layer to read; 'X', or 'raw' for .raw. [default: X]"),
+]
+ModelLayer = Annotated[
+    str | None,
+    typer.Option(help="Layer to read. [default: the one that the model was fitted on]"),
+]
+Expression = Annotated[Scale, typer.Option(help="What the matrix holds: found out, or told.")]
+Latent = Annotated[
+    str,
+    typer.Option(
+        metavar="INT|auto", help="Dimensions of the latent; auto: what suits the encoder."
+    ),
+]
+DecoderSteps = Annotated[int, typer.Option(min=0, help="Training steps of the decoder.")]
+DenoiserSteps = Annotated[int, typer.Option(min=0, help="Training steps of the denoiser.")]
+ClassifierSteps = Annotated[
+    int,
+    typer.Option(min=0, help="Training steps of each condition; 0: the closed form alone."),
+]
+SamplerName = Annotated[
+    Sampler | None, typer.Option(help="How noise becomes cells. [default: dpm++]")
+]
+Steps = Annotated[
+    int | None,
+    typer.Option("--n-steps", min=5, help="Noise levels to visit. [default: 20; ddpm: all 1,000]"),
+]
+Guidance = Annotated[
+    list[str],
+    typer.Option(
+        "--scale",
+        metavar="NUMBER|NAME=NUMBER",
+        help="Weight of the conditions, or of one of them; 1 reproduces a class, more sharpens "
+        "it. May be repeated. [default: 1]",
+    ),
+]
+Interval = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="LOW HIGH", help="Noise levels between which conditions act. [default: all]"
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Makes the run repeatable. [default: drawn, and told]")
+]
+Jobs = Annotated[int | None, typer.Option(help="Threads; -1 for all cores. [default: 1]")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+
+
+def latent_size(text: str) -> int | str:
+    """Return a number of dimensions, or "auto".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise ValueError(f"--n-latent takes 'auto' or a number from 1, got '{text}'.")
+    return text if text == "auto" else int(text)
+
+
+def scales(texts: list[str], conditions: list[str]) -> dict[str, float]:
+    """Weight of each condition, from ``--scale 1.5 --scale cell_type=2``.
+
+    Raises
+    ------
+    ValueError
+        If a text is no weight, names no condition that is asked for, or says it twice.
+    """
+    common: list[float] = []
+    named: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise ValueError(
+                f"--scale takes a number, or NAME=NUMBER for one condition, got '{text}'."
+            ) from None
+        if name and name not in conditions:
+            raise ValueError(
+                f"--scale names '{name}', but the conditions asked for are "
+                f"{', '.join(conditions) or 'none'}."
+            )
+        if name in named or (not name and common):
+            raise ValueError(f"--scale is given twice for {name or 'all conditions'}.")
+        if name:
+            named[name] = value
+        else:
+            common.append(value)
+    if common and not conditions:
+        raise ValueError("--scale weighs conditions, but none is asked for; use --where.")
+    return {name: named.get(name, *(common or [1.0])) for name in conditions}
+
+
+def sampling(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:
+    """Parameters of the model that these options change; ddpm visits all levels of the ladder."""
+    changed: dict[str, object] = {}
+    if sampler is not None:
+        changed = {"sampler": sampler.value, "n_steps": 1000 if sampler is Sampler.DDPM else 20}
+    if n_steps is not None:
+        changed["n_steps"] = n_steps
+    return changed

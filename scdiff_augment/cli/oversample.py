@@ -1,0 +1,201 @@
+"""oversample: a file of cells, and synthetic ones of its rare classes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options
+from .cells import Cells, read_cells, require_file
+from .models import load, require_model
+from .names import listed, member, pairs
+from .output import replacing, write_cells
+from .terminal import Terminal
+
+EXAMPLES = """Examples:
+
+\b
+# every class as large as the largest
+scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type
+
+\b
+# only the smallest class, new cells spread over the donors
+scdiff-augment oversample cells.h5ad more.zarr --label-key cell_type \\
+    --strategy minority --donor-key donor --seed 0
+
+\b
+# up to these numbers, real cells included
+scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
+    --layer counts --strategy "B cells=60" --strategy "NK cells=50"
+
+\b
+# with a model of other cells, starting from the real cells of each class
+scdiff-augment oversample heldout.h5ad more.h5ad --label-key cell_type \\
+    --model model --strength 0.5
+"""
+
+STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
+"""Strategies with a name."""
+
+
+class Overlap(StrEnum):
+    """What to do if a model has seen the cells that it is to augment."""
+
+    WARN = "warn"
+    RAISE = "raise"
+    IGNORE = "ignore"
+
+
+def oversample(
+    cells: options.CellsIn,
+    out: options.CellsOut,
+    label_key: Annotated[str, typer.Option(help="Column of obs with the classes to balance.")],
+    strategy: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME|CLASS=N",
+            help=f"{', '.join(STRATEGIES)}, or the number that a class shall have in the end; "
+            f"this one may be repeated.",
+        ),
+    ] = ["auto"],  # noqa: B006  typer copies it
+    layer: options.Layer = None,
+    donor_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs: new cells are spread over donors like real ones."),
+    ] = None,
+    batch_key: Annotated[str | None, typer.Option(help="The same for batches.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a fitted model; only the classes are learnt from CELLS."),
+    ] = None,
+    on_overlap: Annotated[
+        Overlap, typer.Option(help="What to do if --model was fitted on some of CELLS.")
+    ] = Overlap.WARN,
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Below 1: start from real cells of the class; less stays closer."
+        ),
+    ] = 1.0,
+    scale: Annotated[
+        float, typer.Option(min=0, help="Weight of the class; 1 reproduces it, more sharpens it.")
+    ] = 1.0,
+    interval: options.Interval = None,
+    expression: Annotated[
+        options.Scale | None,
+        typer.Option(help="What the matrix holds. [default: found out]"),
+    ] = None,
+    encoder: Annotated[
+        options.Encoder | None, typer.Option(help="Cells to latent. [default: pca]")
+    ] = None,
+    n_latent: options.Latent = "auto",
+    decoder_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps of the decoder. [default: 400]")
+    ] = None,
+    denoiser_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps of the denoiser. [default: 300]")
+    ] = None,
+    classifier_steps: Annotated[
+        int | None,
+        typer.Option(min=0, help="Training steps of the classes; 0, the default: closed form."),
+    ] = None,
+    sampler: options.SamplerName = None,
+    n_steps: options.Steps = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Append synthetic cells of rare classes to a file of cells.
+
+    OUT has the real cells first, then the new ones, which obs marks as is_synthetic. X holds what
+    was read. Other layers, embeddings and graphs are not defined for new cells and left out.
+    """
+    terminal = Terminal(quiet)
+    require_file(cells)
+    training = {
+        "encoder": encoder and encoder.value,
+        "n_latent": options.latent_size(n_latent) if n_latent != "auto" else None,
+        "decoder_steps": decoder_steps,
+        "denoiser_steps": denoiser_steps,
+        "classifier_steps": classifier_steps,
+    }
+    training = {name: value for name, value in training.items() if value is not None}
+    if model is not None:
+        require_model(model)
+        if training:
+            option = "--" + next(iter(training)).replace("_", "-")
+            raise ValueError(f"{option} is about training, but --model is trained; leave it out.")
+    with replacing(out, force=force) as place:
+        terminal.say(f"reading {cells}")
+        real = read_cells(cells, layer, terminal)
+        wanted = _strategy(strategy, real, label_key)
+        for key in (donor_key, batch_key):
+            if key is not None:
+                real.labels(key)
+        from scdiff_augment import DiffusionOversampler, oversample_adata
+
+        seed = terminal.seed(seed)
+        chain = options.sampling(sampler, n_steps)
+        generator = None
+        if model is not None:
+            generator = load(model, seed, jobs, terminal).set_params(**chain)
+        oversampler = DiffusionOversampler(
+            sampling_strategy=wanted,
+            generator=generator,
+            on_overlap=on_overlap.value,
+            strength=strength,
+            guidance_scale=scale,
+            guidance_interval=interval,
+            expression="auto" if expression is None else expression.value,
+            random_state=seed,
+            n_jobs=jobs,
+            verbose=terminal.verbose,
+        )
+        oversampler.set_params(**training, **chain)
+        terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
+        more = oversample_adata(
+            real.adata,
+            label_key,
+            layer=real.layer,
+            donor_key=donor_key,
+            batch_key=batch_key,
+            sampler=oversampler,
+        )
+        for note in getattr(oversampler, "history_", {}).get("notes", []):
+            terminal.say(f"note: {note}")
+        write_cells(more, place, out)
+    added = more.obs[label_key].iloc[len(real) :].value_counts()
+    counted = listed(f"{label} +{n}" for label, n in added.items() if n)
+    terminal.done(f"wrote {out}: {more.n_obs:,} cells × {more.n_vars:,} genes; {counted}")
+
+
+def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
+    """Read a named strategy, or classes and their final numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, a class is unknown, or a number is below what there is.
+    """
+    labels = cells.labels(label_key).tolist()
+    if len(texts) == 1 and texts[0] in STRATEGIES:
+        return texts[0]
+    if any("=" not in text for text in texts):
+        raise ValueError(
+            f"--strategy takes one of {', '.join(STRATEGIES)}, or CLASS=N, got {', '.join(texts)}."
+        )
+    wanted = {}
+    for text, number in pairs(texts, "--strategy").items():
+        label = member(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
+        there = labels.count(label)
+        if not number.isdecimal() or int(number) < there:
+            raise ValueError(
+                f"--strategy '{text}={number}': there are {there} such cells, and cells are only "
+                f"added. Give the number in the end, at least {there}."
+            )
+        wanted[label] = int(number)
+    return wanted

@@ -1,0 +1,180 @@
+"""sample: new cells from a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .cells import require_file
+from .models import cells_for, load, require_model, values_for
+from .names import listed, member, pairs, require_name
+from .output import replacing, write_cells
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scdiff_augment.generator import LatentDiffusion
+
+EXAMPLES = """Examples:
+
+\b
+# 500 cells, in the proportions of training
+scdiff-augment sample model new.h5ad --n 500
+
+\b
+# of one class; of a combination, one condition weighing more
+scdiff-augment sample model b.h5ad --n 100 --where cell_type="B cells"
+scdiff-augment sample model b_stim.h5ad --n 100 \\
+    --where cell_type="B cells" --where condition=stim --scale cell_type=2
+
+\b
+# 50 cells of each class
+scdiff-augment sample model each.zarr --n 50 --each cell_type
+
+\b
+# from real cells of another condition, noised half the way
+scdiff-augment sample model moved.h5ad --start cells.h5ad \\
+    --start-where condition=ctrl --strength 0.5 --where condition=stim
+"""
+
+
+def sample(
+    model: options.ModelIn,
+    out: options.CellsOut,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", "-n", min=1, help="How many cells; with --each, of each class."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=CLASS", help="What they shall be. May be repeated."),
+    ] = None,
+    each: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Draw n cells of each class of this condition."),
+    ] = None,
+    scale: options.Guidance = [],  # noqa: B006  typer copies it
+    interval: options.Interval = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="CELLS", help="Real cells to start from.")
+    ] = None,
+    start_where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE", help="Which of them, by a column of obs. May be repeated."
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the steps that is run from --start, between 0 and 1: less stays closer. "
+            "[default: 0.5]"
+        ),
+    ] = None,
+    layer: options.ModelLayer = None,
+    sampler: options.SamplerName = None,
+    n_steps: options.Steps = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw new cells, of given classes or in the proportions of training.
+
+    OUT has log1p values in X and counts in layer 'counts', where the model knows counts, the
+    conditions in obs, and in uns how the cells were made.
+    """
+    terminal = Terminal(quiet)
+    require_model(model)
+    if start is None:
+        _refuse_without_start(start_where, strength, layer)
+        if n is None:
+            raise ValueError("--n says how many cells to draw, or --start which to start from.")
+    else:
+        require_file(start)
+        strength = 0.5 if strength is None else strength
+        if not 0 < strength < 1:
+            raise ValueError(f"--strength must lie between 0 and 1, got {strength:g}.")
+        if each is not None:
+            raise ValueError("--each and --start do not go together; use --where with --start.")
+    asked = pairs(where or [], "--where")
+    with replacing(out, force=force) as place:
+        loaded = load(model, terminal.seed(seed), jobs, terminal)
+        wanted = {name: class_of(loaded, name, text, model) for name, text in asked.items()}
+        if each is not None:
+            assert n is not None
+            wanted |= _of_each(loaded, each, n, asked, model)
+        weights = options.scales(scale, list(wanted))
+        loaded.set_params(**options.sampling(sampler, n_steps))
+        more: dict[str, Any] = {"guidance_interval": interval}
+        if start is not None:
+            begin = cells_for(loaded, start, layer, terminal)
+            begin = begin.where(pairs(start_where or [], "--start-where"))
+            begin = begin.draw(n, loaded.random_state, terminal)
+            more |= {"start": values_for(loaded, begin), "strength": strength}
+        n_cells = None if each is not None or start is not None else n
+        new = loaded.sample_adata(wanted, n_cells, guidance_scale=weights, **more)
+        write_cells(new, place, out)
+    terminal.done(f"wrote {out}: {new.n_obs:,} cells × {new.n_vars:,} genes{_counted(new, wanted)}")
+
+
+def class_of(model: LatentDiffusion, name: str, text: str, path: Path) -> Any:
+    """Class of a condition as the model knows it, by how it is written.
+
+    Raises
+    ------
+    ValueError
+        If condition or class is unknown: with the nearest one, and what to do.
+    """
+    return member(text, classes_known(model, name, path), f"condition '{name}'", "class")
+
+
+def classes_known(model: LatentDiffusion, name: str, path: Path) -> list[Any]:
+    """Classes of a condition.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such condition.
+    """
+    if not model.conditions_:
+        raise ValueError(
+            f"{path} has learnt no condition yet. Teach it one: scdiff-augment add-condition "
+            f"{path} CELLS --label-key {name}"
+        )
+    require_name(name, list(model.conditions_), str(path), "condition")
+    return model.conditions_[name].tolist()
+
+
+def _refuse_without_start(
+    start_where: list[str] | None, strength: float | None, layer: str | None
+) -> None:
+    options_of = {"--start-where": start_where, "--strength": strength, "--layer": layer}
+    given = [name for name, value in options_of.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} is about the cells of --start; name them, or leave it out.")
+
+
+def _of_each(
+    model: LatentDiffusion, name: str, n: int, asked: dict[str, str], path: Path
+) -> dict[str, Any]:
+    """Repeat each class n times."""
+    import numpy as np
+
+    if name in asked:
+        raise ValueError(f"--each {name} draws all classes, --where {name}=... one; choose.")
+    classes_known(model, name, path)
+    return {name: np.repeat(model.conditions_[name], n)}
+
+
+def _counted(new: AnnData, wanted: dict[str, Any]) -> str:
+    """How many cells of which classes."""
+    if not wanted:
+        return ""
+    rows = Counter(zip(*(new.obs[name].astype(str) for name in wanted), strict=True))
+    return "; " + listed(f"{' × '.join(row)} {count}" for row, count in rows.items())
