@@ -10,25 +10,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import diffusion, interpolation, learning
-from .backbone import Backbone
-from .effects import learn_effects
+from . import diffusion, interpolation
+from .conditioned import Conditioned
+from .drawing import Drawing
 from .expression import put_together
-from .guidance import guide
 from .synthetic import new_adata, provenance_of
 from .targets import (
     carry_over,
     class_codes,
-    conditions_of,
-    groups_of,
     require_interval,
-    require_same_groups,
     require_strength,
     resolve,
     scales_of,
 )
 from .training import bounded_threads
-from .validation import require_codes, require_weights
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,7 +40,7 @@ BLOCK = 4096
 """Cells that go through the sampler together."""
 
 
-class LatentDiffusion(Backbone):
+class LatentDiffusion(Conditioned):
     """Latent diffusion model of single-cell expression, steered by condition classifiers.
 
     Three things are learnt one after another: a codec (expression to latent and back to
@@ -115,80 +110,6 @@ class LatentDiffusion(Backbone):
     >>> model.add_condition("type", labels).sample({"type": "a"}, n=5).shape
     (5, 30)
     """
-
-    def add_condition(
-        self,
-        name: str,
-        labels: ArrayLike,
-        X: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-        within: Mapping[str, ArrayLike] | None = None,
-    ) -> LatentDiffusion:
-        """Learn to steer towards the classes of one more annotation.
-
-        Parameters
-        ----------
-        name : str
-            What `sample` will call it, for example "cell_type".
-        labels : array-like of shape (n_cells,)
-            Class of each cell.
-        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), optional
-            The labelled cells; those of `fit`, in their order, by default. A model that was
-            loaded from a folder holds no cells and needs them.
-        sample_weight : array-like of shape (n_cells,), optional
-            Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
-        within : mapping of one name to array-like of shape (n_cells,), optional
-            Another condition, added before, and the class that each of these cells has in it:
-            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
-            of the two that no cell has can then be sampled: cells of that type under a treatment
-            that it was seen in, moved by what the treatment changes in the other types, of which
-            similar ones count more (kriging over the types' mean latents).
-            ``history_["notes"]`` names each combination and the weights.
-
-        Returns
-        -------
-        LatentDiffusion
-            The model itself; codec and denoiser are unchanged.
-
-        Raises
-        ------
-        ValueError
-            If labels are missing or too few, `within` does not name one known condition, or the
-            model holds no cells and `X` is not given.
-        """
-        self._require_fitted()
-        z, weight = self._z, self._weight
-        if X is not None:
-            z = torch.from_numpy(self.encode(X))
-            weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
-        elif z is None:
-            raise ValueError(
-                f"a loaded model holds no cells to learn condition '{name}' from. Pass them: "
-                f"add_condition('{name}', labels, X)."
-            )
-        whose = "`X`" if X is not None else "`fit`"
-        codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
-        classes = np.unique(np.asarray(labels))
-        require_same_groups(name, classes, self.classifiers_, self.conditions_)
-        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
-        with bounded_threads(self.n_jobs):
-            width = self.width if self.classifier_steps else None
-            target = torch.from_numpy(codes)
-            made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)
-            steps = learning.train_classifier(
-                made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
-            )
-            losses = self._watch(steps, self.classifier_steps, f"condition {name}")
-            if outer is not None:
-                made.effects, sources = learn_effects(*outer, z, codes, len(classes))
-                names = self.conditions_[outer.name], classes
-                self.history_["notes"] += [
-                    source.told(name, outer.name, *names) for source in sources
-                ]
-        self.history_[f"classifier_loss:{name}"] = losses
-        self.classifiers_[name], self.conditions_[name] = made, classes
-        return self
 
     def sample(
         self,
@@ -299,27 +220,21 @@ class LatentDiffusion(Backbone):
         .. [1] Luo et al. 2024, scDiffusion, Bioinformatics 40(9), btae518, §2.
         """
         self._require_fitted()
-        w = np.asarray(list(weights), dtype=np.float64)
-        if w.size == 0 or not ((w >= 0) & (w <= 1)).all():
-            raise ValueError(f"weights must be numbers from 0 to 1, got {w.tolist()}.")
+        shares = interpolation.checked(weights, sigma, noise)
         scale = scales_of(guidance_scale, [name])[name]
         resolve({name: source}, 1, self.conditions_)
         codes = class_codes(name, [source, target], self.conditions_[name])
-        if not 0 < sigma < np.inf:
-            raise ValueError(f"sigma must be above 0 and finite, got {sigma:g}.")
-        if noise not in ("drawn", "inverted"):
-            raise ValueError(f"noise must be 'drawn' or 'inverted', got {noise!r}.")
         z = torch.from_numpy(self.encode(start))
         ends = (int(codes[0]), int(codes[1]))
         mix = interpolation.mixed(self.denoiser_, self.classifiers_[name], ends, scale)
         if noise == "drawn":
             sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
             seed = int(torch.randint(2**31, (), generator=self._torch))
-            found = interpolation.from_noise(mix, z, w.tolist(), sigmas, self.sampler, seed)
+            found = interpolation.from_noise(mix, z, shares, sigmas, self.sampler, seed)
         else:
             sigmas = diffusion.select_sigmas(self.ladder_, 2 * self.n_steps, sigma)
-            found = interpolation.from_inversion(mix, z, w.tolist(), sigmas)
-        paths = np.empty((len(w), len(z), self.n_features_in_), dtype=np.float32)
+            found = interpolation.from_inversion(mix, z, shares, sigmas)
+        paths = np.empty((len(shares), len(z), self.n_features_in_), dtype=np.float32)
         with bounded_threads(self.n_jobs), torch.no_grad():
             for i, latents in enumerate(found):
                 paths[i] = self.decode(latents.numpy())
@@ -371,31 +286,24 @@ class LatentDiffusion(Backbone):
         """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
         self._require_fitted()
         require_strength(strength, start)
-        z = None if start is None else self.encode(start)
+        z = None if start is None else torch.from_numpy(self.encode(start))
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
-        scales = scales_of(guidance_scale, list(wanted))
-        interval = require_interval(guidance_interval)
-        carried = carry_over(self.classifiers_, wanted, self.conditions_)
-        sigmas = diffusion.shorten(self.sigmas(), strength)
-        sampler = diffusion.SAMPLERS[self.sampler]
+        drawing = Drawing(
+            self.classifiers_,
+            carry_over(self.classifiers_, wanted, self.conditions_),
+            scales_of(guidance_scale, list(wanted)),
+            require_interval(guidance_interval),
+            diffusion.shorten(self.sigmas(), strength),
+            self.sampler,
+            z,
+        )
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
         factor = np.empty(n_cells)
-        blocks = range(0, n_cells, BLOCK)
+        n_latent = len(self.denoiser_.scale)
         with bounded_threads(self.n_jobs):
-            for first in tqdm(blocks, desc="sampling", disable=not self.verbose):
+            for first in tqdm(range(0, n_cells, BLOCK), desc="sampling", disable=not self.verbose):
                 block = slice(first, min(first + BLOCK, n_cells))
-                steering = conditions_of(self.classifiers_, carried, scales, block)
-                model = guide(self.denoiser_, steering, interval)
-                noise = torch.randn(
-                    block.stop - first, self.denoiser_.scale.shape[0], generator=self._torch
-                )
-                with torch.no_grad():
-                    if z is None:
-                        centre = model(torch.zeros_like(noise), sigmas[0].expand(len(noise)))
-                    else:
-                        centre = torch.from_numpy(z[block])
-                    z_new = sampler(model, centre + sigmas[0] * noise, sigmas, self._torch)
-                    z_new = z_new if carried.shift is None else z_new + carried.shift[block]
+                z_new = drawing.latents(self.denoiser_, block, n_latent, self._torch)
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor

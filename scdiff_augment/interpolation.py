@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +14,24 @@ from .guidance import Condition, guide
 
 Mix = Callable[[float], Model]
 """Weight of the target to a denoiser."""
+
+
+def checked(weights: Iterable[float], sigma: float, noise: str) -> list[float]:
+    """Read the weights of a path; refuse what `LatentDiffusion.interpolate` cannot do.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not from 0 to 1, or `sigma` or `noise` is out of range.
+    """
+    values = [float(weight) for weight in weights]
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise ValueError(f"weights must be numbers from 0 to 1, got {values}.")
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be above 0 and finite, got {sigma:g}.")
+    if noise not in ("drawn", "inverted"):
+        raise ValueError(f"noise must be 'drawn' or 'inverted', got {noise!r}.")
+    return values
 
 
 def mixed(model: Model, classifier: Model, ends: tuple[int, int], scale: float) -> Mix:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .guidance import Condition, LatentClassifier
+from .guidance import LatentClassifier
 from .validation import require_codes
 
 
@@ -181,20 +181,6 @@ def require_same_groups(
             f"condition '{inner[0]}' was learnt within '{name}', whose classes "
             f"{known[name].tolist()} can no longer change. Fit again, or use another name."
         )
-
-
-def conditions_of(
-    classifiers: Mapping[str, LatentClassifier],
-    carried: Carried,
-    scales: Mapping[str, float],
-    block: slice,
-) -> list[Condition]:
-    """Return the conditions of a block of cells."""
-    return [
-        Condition(classifiers[name], codes[block], scales[name] * carried.share_of(name, block))
-        for name, codes in carried.targets.items()
-        if scales[name] > 0
-    ]
 
 
 def require_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -9,10 +9,17 @@ from matplotlib.lines import Line2D
 
 from benchmarks.figures import DIFFUSION, GAUSSIAN, QUIET
 from benchmarks.generation.parts import Arrays
-from benchmarks.generation.paths import GENE_LINE, GRADIENT, LATENT_LINE, LATENT_LINE_RANDOM
+from benchmarks.generation.paths import (
+    GENE_LINE,
+    GRADIENT,
+    GRADIENT_INVERTED,
+    LATENT_LINE,
+    LATENT_LINE_RANDOM,
+)
 
 COLOURS = {
     GRADIENT: DIFFUSION,
+    GRADIENT_INVERTED: "#3f9c6d",
     LATENT_LINE: GAUSSIAN,
     LATENT_LINE_RANDOM: "#b4506a",
     GENE_LINE: QUIET,
@@ -37,23 +44,23 @@ def draw_pseudotime(figure: Figure, steps: pd.DataFrame, real: pd.Series) -> Non
     for kind in ("source", "left-out", "target"):
         value = real[f"real {kind}"]
         ax.axhline(value, linestyle=":", color=QUIET, linewidth=1)
-        ax.text(1.02, value, kind, va="center", fontsize=9)
+        ax.text(1.01, value, kind, va="center", fontsize=9, transform=ax.get_yaxis_transform())
     ax.set_xlabel("weight of the target")
     ax.set_ylabel("pseudotime")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def draw_types(figure: Figure, steps: pd.DataFrame) -> None:
     """Draw types of the nearest real cells against weight."""
-    shown = (GRADIENT, LATENT_LINE)
-    for ax, method in zip(figure.subplots(1, 2, sharey=True), shown, strict=True):
+    shown = (GRADIENT, GRADIENT_INVERTED, LATENT_LINE)
+    for ax, method in zip(figure.subplots(1, 3, sharey=True), shown, strict=True):
         part = steps[steps["method"] == method].groupby("weight").mean(numeric_only=True)
         bottom = np.zeros(len(part))
         for column, (text, colour) in NEAREST.items():
             ax.bar(part.index, part[column], 0.08, bottom, color=colour, label=text)
             bottom += part[column].to_numpy()
-        ax.set_title(method, fontsize=10, loc="left")
+        ax.set_title(method.replace(", ", ",\n"), fontsize=10, loc="left")
         ax.set_xlabel("weight of the target")
         ax.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share of cells")
@@ -67,7 +74,7 @@ def draw_path(figure: Figure, arrays: Arrays, row: pd.Series) -> None:
     named = {row["source"]: "#7a5ea8", row["left_out"]: "#3f9c6d", row["target"]: GAUSSIAN}
     colours = [named.get(label, "#dfe3e8") for label in labels]
     ax.scatter(*arrays["real"][:, :2].T, c=colours, s=4, linewidths=0)
-    path = arrays["path"]
+    path = arrays["path_drawn"]
     weights = np.repeat(np.linspace(0, 1, len(path)), path.shape[1])
     cells = path.reshape(-1, path.shape[2])
     dots = ax.scatter(*cells[:, :2].T, c=weights, s=9, cmap="viridis", linewidths=0)

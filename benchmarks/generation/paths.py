@@ -13,7 +13,9 @@ from benchmarks.datasets import Dataset
 from benchmarks.generation.trajectory import Points, Trajectory
 from scdiff_augment import LatentDiffusion
 
-GRADIENT = "gradient interpolation"
+GRADIENT = "gradients, drawn noise"
+GRADIENT_INVERTED = "gradients, inverted noise"
+GRADIENTS = {"drawn": GRADIENT, "inverted": GRADIENT_INVERTED}
 LATENT_LINE = "straight line in the latent"
 LATENT_LINE_RANDOM = "straight line in the latent, random partners"
 GENE_LINE = "straight line in gene space"

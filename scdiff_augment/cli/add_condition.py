@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .cells import require_file
+from .cells import Cells, require_file
 from .models import READ, cells_for, class_weights, described, load, require_model, save, values_for
+from .names import require_name
 from .output import replacing
+from .sample import classes_known
 from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scdiff_augment.generator import LatentDiffusion
 
 EXAMPLES = """Examples:
 
@@ -19,8 +27,9 @@ EXAMPLES = """Examples:
 scdiff-augment add-condition model cells.h5ad --label-key condition
 
 \b
-# under another name
-scdiff-augment add-condition model cells.h5ad --label-key donor --name person
+# so that stimulated cells of a type can be drawn that was only seen unstimulated
+scdiff-augment add-condition model cells.h5ad --label-key condition \\
+    --within cell_type --name treatment
 """
 
 
@@ -34,6 +43,14 @@ def add_condition(
     weight_key: Annotated[
         str | None,
         typer.Option(help="Column of obs whose rare classes count more. [default: that of fit]"),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|NAME=COLUMN",
+            help="A condition that the model knows, and its column of obs. Combinations of the two "
+            "that no cell has can then be sampled.",
+        ),
     ] = None,
     layer: options.ModelLayer = None,
     classifier_steps: Annotated[
@@ -65,6 +82,25 @@ def add_condition(
         steps = loaded.classifier_steps
         loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
         terminal.say(f"learning {name}: {len(real):,} cells")
-        loaded.add_condition(name, labels, values_for(loaded, real), sample_weight=weight)
+        told = len(loaded.history_["notes"])
+        loaded.add_condition(
+            name,
+            labels,
+            values_for(loaded, real),
+            sample_weight=weight,
+            within=None if within is None else _groups(loaded, within, real, model),
+        )
+        for note in loaded.history_["notes"][told:]:
+            terminal.say(f"note: {note}")
         save(loaded.set_params(classifier_steps=steps), place)
     terminal.done(f"wrote {model}: {described(loaded)}")
+
+
+def _groups(model: LatentDiffusion, within: str, cells: Cells, path: Path) -> dict[str, NDArray]:
+    """Classes of the cells in a condition that the model knows."""
+    name, _, column = within.partition("=")
+    known = [str(label) for label in classes_known(model, name, path)]
+    labels = cells.labels(column or name)
+    for label in sorted(set(map(str, labels))):
+        require_name(label, known, f"condition '{name}' of {path}", "class")
+    return {name: labels}

@@ -6,9 +6,9 @@ Exit codes: 0, all is well; 2, what was given is wrong, and the message says how
 
 from __future__ import annotations
 
+import dis
 import signal
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +18,7 @@ from . import add_condition, evaluate, fit, interpolate, oversample, sample
 from .terminal import plain_warnings
 
 CHECKERS = {"scdiff_augment", "sklearn", "imblearn"}
-"""Packages whose ValueError, TypeError or KeyError tells users what they gave is wrong."""
+"""Packages whose ValueError, TypeError or OSError says that what users gave is wrong."""
 
 STOPPED = 143
 """Exit code after SIGTERM, as shells count."""
@@ -35,27 +35,26 @@ class Commands(TyperGroup):
             except KeyboardInterrupt:
                 typer.echo("interrupted; nothing was written", err=True)
                 raise typer.Exit(130) from None
-            except (ValueError, TypeError, KeyError) as error:
-                if not _blames_input(error):
+            except BrokenPipeError:  # whoever read the table has seen enough
+                raise
+            except (ValueError, TypeError, OSError) as error:
+                bad_input = _is_check(error)
+                if not bad_input and not isinstance(error, OSError):
                     raise
-                _tell(error)
-                raise typer.Exit(2) from error
-            except OSError as error:
-                _tell(error)
-                raise typer.Exit(1) from error
+                typer.echo(f"error: {error}", err=True)
+                raise typer.Exit(2 if bad_input else 1) from error
 
 
-def _blames_input(error: Exception) -> bool:
-    """Whether a check raised this; the same type from deep inside a library is a defect."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    module = frames[-1][0].f_globals.get("__name__", "")
-    return module.split(".")[0] in CHECKERS
-
-
-def _tell(error: Exception) -> None:
-    # str of a KeyError is its message in quotes
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    typer.echo(f"error: {text}", err=True)
+def _is_check(error: Exception) -> bool:
+    """Whether a check raised this on purpose; what an operation raises is a defect."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    package = last.tb_frame.f_globals.get("__name__", "").split(".")[0]
+    operation = dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]]
+    return package in CHECKERS and operation == "RAISE_VARARGS"
 
 
 app = typer.Typer(

@@ -205,7 +205,8 @@ def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
                 f"{path} can't be read as {path.suffix[1:]}: {str(error).splitlines()[0]}"
             ) from error
         if layer == "raw" and "raw" not in adata.layers and adata.raw is not None:
-            adata, layer = adata.raw.to_adata(), None
+            adata = adata.raw.to_adata()
+            adata.layers["raw"] = adata.X
     layer = None if layer == "X" and "X" not in adata.layers else layer
     if layer is not None:
         raw = [] if adata.raw is None else ["raw"]

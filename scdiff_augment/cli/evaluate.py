@@ -10,7 +10,7 @@ import typer
 
 from . import options
 from .cells import Cells, read_cells, require_file
-from .names import listed
+from .names import listed, require_name
 from .output import replacing
 from .terminal import Terminal
 
@@ -22,16 +22,22 @@ EXAMPLES = """Examples:
 
 \b
 # against half of the real cells; the other half shows what real cells would get
-scdiff-augment evaluate cells.h5ad synthetic.h5ad
+scdiff-augment evaluate heldout.h5ad synthetic.h5ad
 
 \b
-# by class, with a look for copies of cells that the model saw
+# by class, with a look for copies of cells that the model has seen
 scdiff-augment evaluate heldout.h5ad synthetic.h5ad --label-key cell_type \\
     --training cells.h5ad --out figures.csv
 """
 
 TABLES = (".csv", ".json")
 """How the name of a table may end."""
+
+PROVENANCE = "scdiff_augment"
+"""Where uns says how cells were made, as `scdiff_augment.synthetic.KEY`."""
+
+UNLIKE = 0.1
+"""Share of cells of other classes from which the two files are not compared alike."""
 
 COUNTS = "counts"
 """Layer in which counts are looked for."""
@@ -119,27 +125,73 @@ def _scored(
     for name, path in paths.items():
         found = read_cells(path, layer if name == "real" else None, terminal)
         cells[name] = found.marked(name == "synthetic", terminal)
-    values = _values(cells)
     labels = {}
     if label_key is not None:
+        cells["real"] = _same_classes(cells, label_key, terminal)
         labels = {name: found.labels(label_key).astype(str) for name, found in cells.items()}
+    elif made_for := cells["synthetic"].adata.uns.get(PROVENANCE, {}).get("label_key"):
+        terminal.say(f"note: synthetic cells were made by '{made_for}'; --label-key compares those")
+    values = _values(cells, chosen=layer is not None)
+    genes = cells["synthetic"].adata.var_names.to_numpy(dtype=str)
+    if "training" in values:
+        _tell_seen(values, genes, terminal)
     if "null" not in cells:
         _halve(values, labels, settings["random_state"])
     sizes = ", ".join(f"{len(X):,} {name}" for name, X in values.items())
-    with terminal.working(f"comparing cells ({sizes}) in {values['real'].shape[1]:,} genes"):
+    with terminal.working(f"comparing cells ({sizes}) in {len(genes):,} genes"):
         from scdiff_augment.metrics import evaluate as score
 
-        return score(
-            values.pop("real"),
-            **values,
-            labels=labels.pop("real", None),
-            **{f"{name}_labels": found for name, found in labels.items()},
-            **settings,
+        given: dict[str, Any] = {
+            name if key == "values" else "labels" if name == "real" else f"{name}_labels": found
+            for key, sets in (("values", values), ("labels", labels))
+            for name, found in sets.items()
+        }
+        return score(**given, **settings)
+
+
+def _same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) -> Cells:
+    """Real cells of the synthetic cells' classes; what cannot be compared is said."""
+    import numpy as np
+
+    real, synthetic = (cells[name].labels(label_key).astype(str) for name in ("real", "synthetic"))
+    known = sorted(set(synthetic))
+    for label in known:
+        require_name(
+            label, sorted(set(real)), f"obs['{label_key}'] of {cells['real'].path}", "class"
+        )
+    compared = np.isin(real, known)
+    if not compared.all():
+        left_out = sorted(set(real[~compared]))
+        terminal.say(f"note: real cells of {listed(left_out)} are left out: no synthetic ones")
+    share, other = (
+        np.array([(labels == label).mean() for label in known])
+        for labels in (real[compared], synthetic)
+    )
+    if np.abs(share - other).sum() / 2 > UNLIKE:
+        terminal.say(
+            "note: classes come in other proportions in the two files, which the figures of all "
+            "cells show; those of each class are free of it"
+        )
+    return cells["real"].take(compared)
+
+
+def _tell_seen(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
+    """Say how many of the real cells the model has seen."""
+    from scdiff_augment.expression import take_apart
+    from scdiff_augment.fingerprint import cell_hashes, overlap
+
+    real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
+    if n_seen := overlap(real, seen):
+        terminal.say(
+            f"note: {n_seen:,} of {len(real):,} real cells are in --training; figures of "
+            f"memorisation, and their null, need real cells that the model has not seen"
         )
 
 
-def _values(cells: dict[str, Cells]) -> dict[str, NDArray]:
+def _values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
     """Dense matrices of the synthetic cells' genes: all of them counts, or none.
+
+    Without a layer that was `chosen`, real cells are read from their layer of counts, if any.
 
     Raises
     ------
@@ -151,7 +203,7 @@ def _values(cells: dict[str, Cells]) -> dict[str, NDArray]:
 
     genes = cells["synthetic"].adata.var_names.to_numpy()
     real = cells["real"]
-    if real.layer is None and COUNTS in real.adata.layers:
+    if not chosen and COUNTS in real.adata.layers:
         real = replace(real, layer=COUNTS)
     values = {"real": real.frame(genes).to_numpy()}
     counts = detect_kind(values["real"]) == "counts"
@@ -185,11 +237,11 @@ def _halve(values: dict[str, NDArray], labels: dict[str, NDArray], seed: int) ->
 
 
 def _print(table: pd.DataFrame) -> None:
-    """Show the table; columns that say nothing are left out."""
-    shown = table.drop(columns=["null_low", "null_high"] if _one_null(table) else [])
-    shown = shown.drop(columns=["class"] if shown["class"].nunique() == 1 else [])
-    typer.echo(shown.to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
-
-
-def _one_null(table: pd.DataFrame) -> bool:
-    return bool((table["null_low"].dropna() == table["null_high"].dropna()).all())
+    """Show a block for each class; what could not be told is left out."""
+    ranged = (table["null_low"] < table["null_high"]).any()
+    shown = table.drop(columns=["class", "n", *([] if ranged else ["null_low", "null_high"])])
+    for label, rows in table.groupby("class", sort=False):
+        told = shown.loc[rows.index].dropna(subset="synthetic")
+        typer.echo(f"{label}, {rows['n'].iloc[0]:,} real and as many synthetic")
+        typer.echo(told.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+        typer.echo()

@@ -29,7 +29,7 @@ scdiff-augment fit cells.h5ad model --layer counts --seed 0 \\
     --label-key cell_type --label-key condition --weight-key cell_type
 """
 
-ENCODERS = ("pca", "autoencoder", "autoencoder-published")
+ENCODERS = [encoder.value for encoder in options.Encoder]
 """Encoders with a name; anything else is a folder."""
 
 
@@ -96,13 +96,13 @@ def fit(
 
 def _encoder(name: str, n_latent: int | str) -> Any:
     """Find the encoder of this name, or read it from this folder."""
-    if name == "pca":
+    if name == "pca" or (name in ENCODERS and n_latent == "auto"):
         return name
     if name in ENCODERS:
-        from scdiff_augment.encoders import PUBLISHED, AutoEncoder
+        from scdiff_augment.encoders import AutoEncoder
 
-        size = {} if n_latent == "auto" else {"n_latent": n_latent}
-        return AutoEncoder(**({**PUBLISHED, **size} if name == ENCODERS[2] else size))
+        published = name == options.Encoder.PUBLISHED
+        return (AutoEncoder.published if published else AutoEncoder)(n_latent=int(n_latent))
     if not Path(name).is_dir():
         raise ValueError(
             f"--encoder takes {listed(ENCODERS)} or the folder of a SCimilarity model, but "

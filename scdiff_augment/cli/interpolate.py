@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,13 +28,20 @@ scdiff-augment interpolate model cells.h5ad path.h5ad --condition cell_type \\
     --from "NK cells" --to "B cells"
 
 \b
-# five cells, other weights, starting from more noise
+# five cells at other weights, each keeping what it has of its own
 scdiff-augment interpolate model cells.h5ad path.zarr --condition condition \\
-    --from ctrl --to stim --weights 0,0.5,0.9 --n 5 --sigma 2 --seed 0
+    --from ctrl --to stim --weights 0,0.5,0.9 --n 5 --noise inverted --seed 0
 """
 
 WEIGHT = "weight"
 """Column of obs with the weight of the class where the path ends."""
+
+
+class Noise(StrEnum):
+    """What cells start with."""
+
+    DRAWN = "drawn"
+    INVERTED = "inverted"
 
 
 def interpolate(
@@ -62,11 +70,18 @@ def interpolate(
     sigma: Annotated[
         float,
         typer.Option(
-            help="Noise that cells start with, in units of the latents' standard deviation: "
-            "less stays closer to the cell."
+            help="Noise that cells start with, in units of the latents' standard deviation: about "
+            "the distance between the classes, or more. With less, cells stay near the first."
         ),
-    ] = 1.0,
-    scale: Annotated[float, typer.Option(min=0, help="Weight of the condition.")] = 1.0,
+    ] = 8.0,
+    scale: Annotated[
+        float,
+        typer.Option(min=0, help="Weight of the condition: less strays, more changes in a step."),
+    ] = 1.5,
+    noise: Annotated[
+        Noise,
+        typer.Option(help="Drawn at random, or inverted: what a cell has of its own goes along."),
+    ] = Noise.DRAWN,
     n: Annotated[
         int | None,
         typer.Option("--n", "-n", min=1, help="Cells to begin at, at random. [default: all]"),
@@ -93,7 +108,7 @@ def interpolate(
     with replacing(out, force=force) as place:
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         ends = [class_of(loaded, condition, text, model) for text in (source, target)]
-        loaded.set_params(**options.sampling(sampler, n_steps, loaded.n_timesteps))
+        loaded.set_params(**options.sampling(sampler, n_steps))
         real = cells_for(loaded, start, layer, terminal)
         real = _start(real, condition, label_key, source, terminal)
         real = real.draw(n, loaded.random_state, terminal)
@@ -106,9 +121,11 @@ def interpolate(
             wanted,
             sigma=sigma,
             guidance_scale=scale,
+            noise=noise.value,
         )
         more = {"condition": condition, "source": source, "target": target, "sigma": sigma}
-        path = _adata(loaded, drawn, wanted, real, {**more, "guidance_scale": scale})
+        more |= {"guidance_scale": scale, "noise": noise.value}
+        path = _adata(loaded, drawn, wanted, real, more)
         write_cells(path, place, out)
     terminal.done(f"wrote {out}: {path.n_obs:,} cells × {path.n_vars:,} genes")
 

@@ -17,6 +17,14 @@ class Sampler(StrEnum):
     DDPM = "ddpm"
 
 
+class Encoder(StrEnum):
+    """Encoders that need no files."""
+
+    PCA = "pca"
+    SMALL = "autoencoder"
+    PUBLISHED = "autoencoder-published"
+
+
 class Scale(StrEnum):
     """What a matrix holds."""
 
@@ -65,6 +73,12 @@ Guidance = Annotated[
         metavar="NUMBER|NAME=NUMBER",
         help="Weight of the conditions, or of one of them; 1 reproduces a class, more sharpens "
         "it. May be repeated. [default: 1]",
+    ),
+]
+Interval = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="LOW HIGH", help="Noise levels between which conditions act. [default: all]"
     ),
 ]
 Seed = Annotated[
@@ -122,13 +136,11 @@ def scales(texts: list[str], conditions: list[str]) -> dict[str, float]:
     return {name: named.get(name, *(common or [1.0])) for name in conditions}
 
 
-def sampling(sampler: Sampler | None, n_steps: int | None, n_timesteps: int) -> dict[str, object]:
+def sampling(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:
     """Parameters of the model that these options change; ddpm visits all levels of the ladder."""
     changed: dict[str, object] = {}
     if sampler is not None:
-        changed["sampler"] = sampler.value
+        changed = {"sampler": sampler.value, "n_steps": 1000 if sampler is Sampler.DDPM else 20}
     if n_steps is not None:
         changed["n_steps"] = n_steps
-    elif sampler is not None:
-        changed["n_steps"] = n_timesteps if sampler is Sampler.DDPM else 20
     return changed

@@ -51,7 +51,10 @@ def replacing(target: Path, *, force: bool, suffixes: tuple[str, ...] = CELLS) -
     _require_free(wanted, target, folder, suffixes, force)
     if not suffixes and (target / MODEL).is_file():
         _require_writable(target)
-        yield target
+        try:
+            yield target
+        finally:
+            (target / f".partial-{os.getpid()}").unlink(missing_ok=True)
         return
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from . import options
 from .cells import Cells, read_cells, require_file
+from .models import load, require_model
 from .names import listed, member, pairs
 from .output import replacing, write_cells
 from .terminal import Terminal
@@ -19,18 +22,31 @@ EXAMPLES = """Examples:
 scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type
 
 \b
-# only the smallest class
+# only the smallest class, new cells spread over the donors
 scdiff-augment oversample cells.h5ad more.zarr --label-key cell_type \\
-    --strategy minority --seed 0
+    --strategy minority --donor-key donor --seed 0
 
 \b
 # up to these numbers, real cells included
 scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
     --layer counts --strategy "B cells=60" --strategy "NK cells=50"
+
+\b
+# with a model of other cells, starting from the real cells of each class
+scdiff-augment oversample heldout.h5ad more.h5ad --label-key cell_type \\
+    --model model --strength 0.5
 """
 
 STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 """Strategies with a name."""
+
+
+class Overlap(StrEnum):
+    """What to do if a model has seen the cells that it is to augment."""
+
+    WARN = "warn"
+    RAISE = "raise"
+    IGNORE = "ignore"
 
 
 def oversample(
@@ -46,14 +62,46 @@ def oversample(
         ),
     ] = ["auto"],  # noqa: B006  typer copies it
     layer: options.Layer = None,
+    donor_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs: new cells are spread over donors like real ones."),
+    ] = None,
+    batch_key: Annotated[str | None, typer.Option(help="The same for batches.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a fitted model; only the classes are learnt from CELLS."),
+    ] = None,
+    on_overlap: Annotated[
+        Overlap, typer.Option(help="What to do if --model was fitted on some of CELLS.")
+    ] = Overlap.WARN,
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Below 1: start from real cells of the class; less stays closer."
+        ),
+    ] = 1.0,
     scale: Annotated[
         float, typer.Option(min=0, help="Weight of the class; 1 reproduces it, more sharpens it.")
     ] = 1.0,
-    expression: options.Expression = options.Scale.AUTO,
+    interval: options.Interval = None,
+    expression: Annotated[
+        options.Scale | None,
+        typer.Option(help="What the matrix holds. [default: found out]"),
+    ] = None,
+    encoder: Annotated[
+        options.Encoder | None, typer.Option(help="Cells to latent. [default: pca]")
+    ] = None,
     n_latent: options.Latent = "auto",
-    decoder_steps: options.DecoderSteps = 400,
-    denoiser_steps: options.DenoiserSteps = 300,
-    classifier_steps: options.ClassifierSteps = 0,
+    decoder_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps of the decoder. [default: 400]")
+    ] = None,
+    denoiser_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps of the denoiser. [default: 300]")
+    ] = None,
+    classifier_steps: Annotated[
+        int | None,
+        typer.Option(min=0, help="Training steps of the classes; 0, the default: closed form."),
+    ] = None,
     sampler: options.SamplerName = None,
     n_steps: options.Steps = None,
     seed: options.Seed = None,
@@ -68,28 +116,57 @@ def oversample(
     """
     terminal = Terminal(quiet)
     require_file(cells)
-    size = options.latent_size(n_latent)
+    training = {
+        "encoder": encoder and encoder.value,
+        "n_latent": options.latent_size(n_latent) if n_latent != "auto" else None,
+        "decoder_steps": decoder_steps,
+        "denoiser_steps": denoiser_steps,
+        "classifier_steps": classifier_steps,
+    }
+    training = {name: value for name, value in training.items() if value is not None}
+    if model is not None:
+        require_model(model)
+        if training:
+            option = "--" + next(iter(training)).replace("_", "-")
+            raise ValueError(f"{option} is about training, but --model is trained; leave it out.")
     with replacing(out, force=force) as place:
         terminal.say(f"reading {cells}")
         real = read_cells(cells, layer, terminal)
         wanted = _strategy(strategy, real, label_key)
+        for key in (donor_key, batch_key):
+            if key is not None:
+                real.labels(key)
         from scdiff_augment import DiffusionOversampler, oversample_adata
 
+        seed = terminal.seed(seed)
+        chain = options.sampling(sampler, n_steps)
+        generator = None
+        if model is not None:
+            generator = load(model, seed, jobs, terminal).set_params(**chain)
         oversampler = DiffusionOversampler(
             sampling_strategy=wanted,
+            generator=generator,
+            on_overlap=on_overlap.value,
+            strength=strength,
             guidance_scale=scale,
-            expression=expression.value,
-            n_latent=size,
-            decoder_steps=decoder_steps,
-            denoiser_steps=denoiser_steps,
-            classifier_steps=classifier_steps,
-            random_state=terminal.seed(seed),
+            guidance_interval=interval,
+            expression="auto" if expression is None else expression.value,
+            random_state=seed,
             n_jobs=jobs,
             verbose=terminal.verbose,
         )
-        oversampler.set_params(**options.sampling(sampler, n_steps, oversampler.n_timesteps))
+        oversampler.set_params(**training, **chain)
         terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
-        more = oversample_adata(real.adata, label_key, layer=real.layer, sampler=oversampler)
+        more = oversample_adata(
+            real.adata,
+            label_key,
+            layer=real.layer,
+            donor_key=donor_key,
+            batch_key=batch_key,
+            sampler=oversampler,
+        )
+        for note in getattr(oversampler, "history_", {}).get("notes", []):
+            terminal.say(f"note: {note}")
         write_cells(more, place, out)
     added = more.obs[label_key].iloc[len(real) :].value_counts()
     counted = listed(f"{label} +{n}" for label, n in added.items() if n)

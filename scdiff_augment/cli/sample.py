@@ -59,12 +59,7 @@ def sample(
         typer.Option(metavar="NAME", help="Draw n cells of each class of this condition."),
     ] = None,
     scale: options.Guidance = [],  # noqa: B006  typer copies it
-    interval: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="LOW HIGH", help="Noise levels between which conditions act. [default: all]"
-        ),
-    ] = None,
+    interval: options.Interval = None,
     start: Annotated[
         Path | None, typer.Option(metavar="CELLS", help="Real cells to start from.")
     ] = None,
@@ -115,7 +110,7 @@ def sample(
             assert n is not None
             wanted |= _of_each(loaded, each, n, asked, model)
         weights = options.scales(scale, list(wanted))
-        loaded.set_params(**options.sampling(sampler, n_steps, loaded.n_timesteps))
+        loaded.set_params(**options.sampling(sampler, n_steps))
         more: dict[str, Any] = {"guidance_interval": interval}
         if start is not None:
             begin = cells_for(loaded, start, layer, terminal)
@@ -172,9 +167,7 @@ def _of_each(
     import numpy as np
 
     if name in asked:
-        raise ValueError(
-            f"--each {name} draws every class, --where {name}=... one; use one option."
-        )
+        raise ValueError(f"--each {name} draws all classes, --where {name}=... one; choose.")
     classes_known(model, name, path)
     return {name: np.repeat(model.conditions_[name], n)}
 

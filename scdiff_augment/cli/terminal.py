@@ -70,5 +70,6 @@ def plain_warnings() -> Iterator[None]:
             typer.echo(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield

@@ -16,13 +16,14 @@ from benchmarks.generation.models import check_model, make_model
 from benchmarks.generation.parts import Arrays, Output, StudyConfig
 from benchmarks.generation.paths import (
     GENE_LINE,
-    GRADIENT,
+    GRADIENTS,
     LATENT_LINE,
     LATENT_LINE_RANDOM,
     PathScorer,
     draw,
 )
 from benchmarks.generation.trajectory import Points, Trajectory, learn_trajectory
+from benchmarks.messages import choose
 from scdiff_augment import LatentDiffusion
 
 CODE = ("generation.trajectory", "generation.paths")
@@ -52,6 +53,12 @@ VALIDATION = [
 ]
 
 
+GRIDS = {
+    "drawn": {"sigma": [1.0, 2.0, 4.0, 8.0, 16.0], "guidance_scale": [0.5, 1.0, 1.5, 2.0]},
+    "inverted": {"sigma": [2.0, 8.0], "guidance_scale": [1.0, 1.5]},
+}
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Parameters of the study.
@@ -73,8 +80,9 @@ class Parameters:
         Of the test.
     model : dict
         Parameters of the generator in the test.
-    sigmas, guidance_scales : list of float
-        Compared on the validation transitions.
+    grids : dict of str to dict
+        Compared on the validation transitions, for each kind of noise: lists of ``sigma`` and
+        ``guidance_scale``, every one with every other.
     models : dict of str to dict
         Parameters of the generators compared there.
     """
@@ -89,8 +97,7 @@ class Parameters:
     sigma: float = 8.0
     guidance_scale: float = 1.5
     model: dict[str, Any] = field(default_factory=dict)
-    sigmas: list[float] = field(default_factory=lambda: [1.0, 2.0, 4.0, 8.0, 16.0])
-    guidance_scales: list[float] = field(default_factory=lambda: [0.5, 1.0, 1.5, 2.0, 3.0])
+    grids: dict[str, dict[str, list[float]]] = field(default_factory=lambda: dict(GRIDS))
     models: dict[str, dict[str, Any]] = field(default_factory=lambda: {"default": {}})
 
     def __post_init__(self) -> None:
@@ -99,6 +106,12 @@ class Parameters:
         for key, least in (("repeats", 0), ("validation_repeats", 0), ("n_starts", 2)):
             if getattr(self, key) < least:
                 raise ValueError(f"params: {key}={getattr(self, key)} must be at least {least}.")
+        for kind, grid in self.grids.items():
+            choose("kind of noise in params: grids", kind, GRADIENTS)
+            if grid.keys() != {"sigma", "guidance_scale"}:
+                raise ValueError(
+                    f"params: grids: {kind} must list sigma and guidance_scale, got {sorted(grid)}."
+                )
         if self.n_weights < 3:
             raise ValueError(f"params: n_weights={self.n_weights} must be at least 3.")
         if len(self.middle) != 2 or not 0 < self.middle[0] <= self.middle[1] < 1:
@@ -135,11 +148,16 @@ def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, An
             "role": "test",
             "model_name": "final",
             "model": p.model,
-            "settings": [[p.sigma, p.guidance_scale]],
+            "settings": [[kind, p.sigma, p.guidance_scale] for kind in GRADIENTS],
         }
         for i in range(p.repeats)
     ]
-    grid = [[s, g] for s in p.sigmas for g in p.guidance_scales]
+    grid = [
+        [kind, sigma, scale]
+        for kind, levels in p.grids.items()
+        for sigma in levels["sigma"]
+        for scale in levels["guidance_scale"]
+    ]
     for t in p.validation:
         for name, model in p.models.items():
             found += [
@@ -174,7 +192,7 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
 
     rows: list[dict[str, Any]] = []
     arrays: Arrays = {}
-    for sigma, scale in unit["settings"]:
+    for kind, sigma, scale in unit["settings"]:
         path = model.interpolate(
             data.X[starts],
             "type",
@@ -183,11 +201,15 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
             weights,
             sigma=sigma,
             guidance_scale=scale,
+            noise=kind,
         )
         points = [space.project(cells) for cells in path]
-        rows += scorer.path(GRADIENT, points, {"sigma": sigma, "guidance_scale": scale})
+        settings = {"sigma": sigma, "guidance_scale": scale}
+        rows += scorer.path(GRADIENTS[kind], points, settings)
+        if unit["role"] == "test":
+            arrays |= {f"path_{kind}": np.stack(points)[:, :, :2].astype(np.float32)}
     if unit["role"] == "test":
-        arrays = picture(space, points)
+        arrays |= {"real": space.points[:, :2].astype(np.float32), "labels": space.labels}
     for method, points in lines(model, space, data, weights, starts, ends):
         rows += scorer.path(method, points, {})
     rows += scorer.controls(model, data, rng)
@@ -216,12 +238,3 @@ def lines(
         (LATENT_LINE_RANDOM, decoded(slice(None))),
         (GENE_LINE, [space.project((1 - w) * x0 + w * x1) for w in weights]),
     ]
-
-
-def picture(space: Trajectory, points: list[Points]) -> Arrays:
-    """Return what the pictures need: the first components of real cells and of the path."""
-    return {
-        "real": space.points[:, :3].astype(np.float32),
-        "labels": space.labels,
-        "path": np.stack(points)[:, :, :3].astype(np.float32),
-    }

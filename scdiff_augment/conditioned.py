@@ -1,0 +1,95 @@
+"""Conditions: learnt one by one on top of a backbone, which they leave as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from . import learning
+from .backbone import Backbone
+from .effects import learn_effects
+from .targets import groups_of, require_same_groups
+from .training import bounded_threads
+from .validation import require_codes, require_weights
+
+
+class Conditioned(Backbone):
+    """What of `LatentDiffusion` learns conditions; parameters are documented there."""
+
+    def add_condition(
+        self,
+        name: str,
+        labels: ArrayLike,
+        X: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        within: Mapping[str, ArrayLike] | None = None,
+    ) -> Self:
+        """Learn to steer towards the classes of one more annotation.
+
+        Parameters
+        ----------
+        name : str
+            What `sample` will call it, for example "cell_type".
+        labels : array-like of shape (n_cells,)
+            Class of each cell.
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), optional
+            The labelled cells; those of `fit`, in their order, by default. A model that was
+            loaded from a folder holds no cells and needs them.
+        sample_weight : array-like of shape (n_cells,), optional
+            Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
+        within : mapping of one name to array-like of shape (n_cells,), optional
+            Another condition, added before, and the class that each of these cells has in it:
+            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
+            of the two that no cell has can then be sampled: cells of that type under a treatment
+            that it was seen in, moved by what the treatment changes in the other types, of which
+            similar ones count more (kriging over the types' mean latents).
+            ``history_["notes"]`` names each combination and the weights.
+
+        Returns
+        -------
+        object
+            The model itself; codec and denoiser are unchanged.
+
+        Raises
+        ------
+        ValueError
+            If labels are missing or too few, `within` does not name one known condition, or the
+            model holds no cells and `X` is not given.
+        """
+        self._require_fitted()
+        z, weight = self._z, self._weight
+        if X is not None:
+            z = torch.from_numpy(self.encode(X))
+            weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
+        elif z is None:
+            raise ValueError(
+                f"a loaded model holds no cells to learn condition '{name}' from. Pass them: "
+                f"add_condition('{name}', labels, X)."
+            )
+        whose = "`X`" if X is not None else "`fit`"
+        codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
+        classes = np.unique(np.asarray(labels))
+        require_same_groups(name, classes, self.classifiers_, self.conditions_)
+        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
+        with bounded_threads(self.n_jobs):
+            width = self.width if self.classifier_steps else None
+            target = torch.from_numpy(codes)
+            made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)
+            steps = learning.train_classifier(
+                made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
+            )
+            losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            if outer is not None:
+                made.effects, sources = learn_effects(*outer, z, codes, len(classes))
+                names = self.conditions_[outer.name], classes
+                self.history_["notes"] += [
+                    source.told(name, outer.name, *names) for source in sources
+                ]
+        self.history_[f"classifier_loss:{name}"] = losses
+        self.classifiers_[name], self.conditions_[name] = made, classes
+        return self

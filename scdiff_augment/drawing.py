@@ -1,0 +1,72 @@
+"""Drawing latents: from noise or from real cells, steered by conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import diffusion
+from .diffusion import Model
+from .guidance import Condition, LatentClassifier, guide
+from .targets import Carried
+
+
+class Drawing(NamedTuple):
+    """How cells are drawn.
+
+    Attributes
+    ----------
+    classifiers : mapping of str to LatentClassifier
+        The conditions that are known.
+    wanted : Carried
+        Class of each cell per condition, and the shift of combinations never seen.
+    scales : mapping of str to float
+        Weight of each condition's gradient.
+    interval : (low, high) or None
+        Noise levels between which the gradients act.
+    sigmas : Tensor of shape (n_steps + 1,)
+        Noise levels on the way, falling to 0.
+    sampler : str
+        A name in `diffusion.SAMPLERS`.
+    start : Tensor of shape (n_cells, n_latent) or None
+        Latents to start from, noised to the first of `sigmas`; None starts from noise alone.
+    """
+
+    classifiers: Mapping[str, LatentClassifier]
+    wanted: Carried
+    scales: Mapping[str, float]
+    interval: tuple[float, float] | None
+    sigmas: Tensor
+    sampler: str
+    start: Tensor | None
+
+    def latents(
+        self, denoiser: Model, block: slice, n_latent: int, generator: torch.Generator
+    ) -> Tensor:
+        """Draw the latents of a block of cells, (B, n_latent)."""
+        model = guide(denoiser, self._conditions(block), self.interval)
+        highest = self.sigmas[0]
+        noise = torch.randn(block.stop - block.start, n_latent, generator=generator)
+        with torch.no_grad():
+            if self.start is None:
+                # From noise alone a denoiser answers with the mean, around which noisy cells lie.
+                centre = model(torch.zeros_like(noise), highest.expand(len(noise)))
+            else:
+                centre = self.start[block]
+            run = diffusion.SAMPLERS[self.sampler]
+            z = run(model, centre + highest * noise, self.sigmas, generator)
+        return z if self.wanted.shift is None else z + self.wanted.shift[block]
+
+    def _conditions(self, block: slice) -> list[Condition]:
+        return [
+            Condition(
+                self.classifiers[name],
+                codes[block],
+                self.scales[name] * self.wanted.share_of(name, block),
+            )
+            for name, codes in self.wanted.targets.items()
+            if self.scales[name] > 0
+        ]

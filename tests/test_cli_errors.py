@@ -1,0 +1,388 @@
+"""Command line: bad input, interruption, and that nothing is lost or left half done."""
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+from command_line import FIT, STEPS, done, listing, run, small
+
+import scdiff_augment
+from scdiff_augment import LatentDiffusion
+
+SAMPLE = ["sample", "model", "new.h5ad", "--n", "5"]
+OVERSAMPLE = ["oversample", "cells.h5ad", "new.h5ad", "--label-key", "cell_type"]
+PATH = ["interpolate", "model", "cells.h5ad", "new.h5ad", "--condition", "cell_type"]
+PATH += ["--from", "NK cells", "--to", "B cells"]
+START = ["--start", "cells.h5ad"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "cell.h5ad", "m"], "cell.h5ad does not exist. Did you mean 'cells.h5ad'?"),
+        (["fit", "cells.csv", "m"], "read from .h5ad and .zarr, but cells.csv is neither"),
+        (["fit", "cells.h5ad", "m.h5ad"], "a model is a folder"),
+        (["fit", "cells.h5ad", "no/m"], "there is no folder no. Create it"),
+        (["fit", "cells.h5ad", "cells.h5ad/m"], "Not a directory"),
+        (["fit", "cells.h5ad", "m", "--n-latent", "-3"], "--n-latent takes 'auto' or a number"),
+        (["fit", "cells.h5ad", "m", "--encoder", "pcaa"], "none of them. Did you mean 'pca'?"),
+        (["fit", "cells.h5ad", "m", "--encoder", "model"], "encoder.ckpt"),
+        (["fit", "cells.h5ad", "m", "--layer", "count"], "no layer 'count'. Did you mean 'counts'"),
+        (
+            ["fit", "cells.h5ad", "m", "--label-key", "celltype"],
+            "Did you mean 'cell_type'? It has:",
+        ),
+        (["fit", "cells.h5ad", "m", "--expression", "log1p"], "expression='log1p' needs"),
+        (
+            ["fit", "cells.h5ad", "m", "--decoder-steps", "-1"],
+            "Invalid value for '--decoder-steps'",
+        ),
+        (["add-condition", "cells.h5ad", "model", "--label-key", "donor"], "model comes first"),
+        (["add-condition", "model", "cells.h5ad"], "Missing option '--label-key'"),
+        (
+            ["add-condition", "model", "cells.h5ad", "--label-key", "cell_type"],
+            "model has a condition 'cell_type' already",
+        ),
+        (
+            ["sample", "modell", "new.h5ad", "--n", "5"],
+            "modell does not exist. Models there: model",
+        ),
+        (["sample", ".", "new.h5ad", "--n", "5"], "holds no saved model: there is no model.json"),
+        (["sample", "model", "new.h5ad"], "--n says how many cells"),
+        (["sample", "model", "new.h5ad", "--n", "-5"], "Invalid value for '--n'"),
+        (["sample", "model", "new.csv", "--n", "5"], "must end in .h5ad or .zarr"),
+        ([*SAMPLE, "--where", "celltype=B cells"], "no condition 'celltype'. Did you mean 'cell_t"),
+        ([*SAMPLE, "--where", "cell_type=b cell"], "no class 'b cell'. Did you mean 'B cells'?"),
+        ([*SAMPLE, "--where", "cell_type"], "--where takes NAME=VALUE, got 'cell_type'"),
+        ([*SAMPLE, "--where", "condition=ctrl", "--where", "condition=stim"], "'condition' twice"),
+        ([*SAMPLE, "--where", "condition=ctrl", "--each", "condition"], "choose"),
+        ([*SAMPLE, "--each", "type"], "no condition 'type'"),
+        ([*SAMPLE, "--scale", "2"], "--scale weighs conditions, but none is asked for"),
+        ([*SAMPLE, "--where", "condition=ctrl", "--scale", "big"], "--scale takes a number"),
+        ([*SAMPLE, "--where", "condition=ctrl", "--scale", "-1"], "must be at least 0"),
+        ([*SAMPLE, "--where", "condition=ctrl", "--scale", "donor=1"], "--scale names 'donor'"),
+        ([*SAMPLE, "--interval", "3", "1"], "0 <= low < high"),
+        ([*SAMPLE, "--strength", "0.5"], "--strength is about the cells of --start"),
+        ([*SAMPLE, *START, "--strength", "1.5"], "--strength must lie between 0 and 1, got 1.5"),
+        ([*SAMPLE, *START, "--start-where", "donor=d3"], "no value 'd3'. It has: d1, d2."),
+        ([*SAMPLE, *START, "--each", "condition"], "--each and --start do not go together"),
+        ([*OVERSAMPLE, "--strategy", "most"], "--strategy takes one of auto, minority"),
+        ([*OVERSAMPLE, "--strategy", "B cells=5"], "there are 10 such cells"),
+        ([*OVERSAMPLE, "--strategy", "B cell=50"], "no class 'B cell'. Did you mean 'B cells'?"),
+        ([*OVERSAMPLE, "--donor-key", "donors"], "no column 'donors'. Did you mean 'donor'?"),
+        ([*OVERSAMPLE, "--strength", "0"], "'strength' parameter"),
+        ([*PATH, "--weights", "0,2"], "--weights takes a number of weights from 2"),
+        ([*PATH, "--sigma", "0"], "--sigma must be above 0, got 0"),
+        ([*PATH, "--label-key", "type"], "obs of cells.h5ad has no column 'type'"),
+        (["evaluate", "cells.h5ad", "no.h5ad"], "no.h5ad does not exist"),
+        (["evaluate", "cells.h5ad", "synthetic.h5ad", "--out", "t.txt"], "in .csv or .json"),
+        (["evaluate", "synthetic.h5ad", "cells.h5ad"], "Are two files swapped?"),
+        (["evaluate", "cells.h5ad", "synthetic.h5ad", "--label-key", "donor"], "no column 'donor'"),
+        (["paint", "cells.h5ad"], "No such command 'paint'"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(arguments, message, here):
+    before = listing()
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in re.sub(r"\s+", " ", result.stderr)
+    assert result.stdout == ""
+    assert listing() == before
+
+
+def repeated_genes(adata):
+    adata.var_names = ["Gene0", *adata.var_names[:-1]]
+
+
+def unlabelled(adata):
+    adata.obs.loc["cell3", "cell_type"] = np.nan
+
+
+def without_x(adata):
+    adata.X = None
+
+
+def with_nan(adata):
+    adata.layers["counts"] = np.full(adata.shape, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (repeated_genes, "names 1 genes more than once, the first is 'Gene0'"),
+        (unlabelled, "is missing for 1 of 100 cells, the first is 'cell3'"),
+        (without_x, "has no X. Name a layer with --layer: counts"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_bad_cells_are_named(change, message, here):
+    adata = small()
+    change(adata)
+    adata.write_h5ad("bad.h5ad")
+    before = listing()
+    for arguments in (["fit", "bad.h5ad", "m"], ["oversample", "bad.h5ad", "new.h5ad"]):
+        result = run(*arguments, "--label-key", "cell_type")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+    assert listing() == before
+
+
+def test_files_that_are_none_are_named(here):
+    Path("text.h5ad").write_text("not an HDF5 file")
+    Path("cut.h5ad").write_bytes(Path("cells.h5ad").read_bytes()[:5000])
+    Path("empty.zarr").mkdir()
+    small()[:0].copy().write_h5ad("none.h5ad")
+    for name in ("text.h5ad", "cut.h5ad", "empty.zarr"):
+        result = run("fit", name, "m")
+        assert result.exit_code == 2
+        assert f"{name} can't be read as {name[-4:].strip('.')}" in result.stderr
+        assert "Traceback" not in result.stderr
+    result = run("fit", "none.h5ad", "m")
+    assert (result.exit_code, "none.h5ad is empty: 0 cells" in result.stderr) == (2, True)
+    tensors = next(Path("model").glob("tensors-*"))
+    tensors.write_bytes(tensors.read_bytes()[:-10])
+    result = run(*SAMPLE)
+    assert (result.exit_code, "was cut off or altered" in result.stderr) == (2, True)
+
+
+def test_values_of_another_kind_and_missing_genes_are_named(here):
+    adata = small()
+    adata.layers["logged"] = np.log1p(adata.X.toarray())
+    adata[:, :30].copy().write_h5ad("few.h5ad")
+    adata.write_h5ad("cells.h5ad")
+    arguments = [*SAMPLE, "--start"]
+    result = run(*arguments, "cells.h5ad", "--layer", "logged")
+    assert result.exit_code == 2
+    assert "fitted on counts, but layer 'logged' of cells.h5ad holds no counts" in result.stderr
+    result = run(*arguments, "few.h5ad")
+    assert result.exit_code == 2
+    assert "few.h5ad lacks 10 of 40 genes that are needed, the first is 'Gene30'" in result.stderr
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_names_of_cells_that_repeat_are_numbered_and_said(here):
+    adata = small()
+    adata.obs_names = ["cell1", *adata.obs_names[1:]]
+    adata.write_h5ad("cells.h5ad")
+    result = done(*SAMPLE, *START)
+    assert "1 names of cells stood there before" in result.stderr
+    assert ad.read_h5ad("new.h5ad").n_obs == 5
+
+
+def test_the_layer_of_fit_is_remembered_and_raw_is_read(here):
+    adata = small()
+    adata.raw = adata.copy()
+    adata.layers["mine"] = adata.X.copy()
+    adata.X = adata.X.toarray() * 0.37 - 1
+    adata.write_h5ad("scaled.h5ad")
+    for layer in ("mine", "raw"):
+        done("fit", "scaled.h5ad", layer, *STEPS, "--layer", layer, "--seed", "1")
+        assert LatentDiffusion.load(layer).history_["expression"] == "counts"
+        done("add-condition", layer, "scaled.h5ad", "--label-key", "donor")
+    draws = [LatentDiffusion.load(name, random_state=0).sample(n=3) for name in ("mine", "raw")]
+    np.testing.assert_array_equal(*draws)
+    result = done("fit", "scaled.h5ad", "real", *STEPS)
+    assert "holds neither counts nor log1p" in result.stderr
+    assert "Other layers: counts, mine, raw" in result.stderr
+
+
+def test_classes_may_be_numbers(here):
+    done(*FIT, "--label-key", "code", "--force")
+    done(*SAMPLE, "--where", "code=2")
+    assert ad.read_h5ad("new.h5ad").obs["code"].tolist() == [2] * 5
+
+
+def test_a_seed_that_was_drawn_is_told_and_repeats_the_run(here):
+    seed = re.search(r"seed (\d+)", done(*SAMPLE).stderr)[1]
+    done("sample", "model", "again.h5ad", "--n", "5", "--seed", seed)
+    first, again = (ad.read_h5ad(name).X.toarray() for name in ("new.h5ad", "again.h5ad"))
+    np.testing.assert_array_equal(first, again)
+    assert ad.read_h5ad("new.h5ad").uns["scdiff_augment"]["parameters"]["random_state"] == seed
+    result = done("sample", "model", "third.h5ad", "--n", "5", "--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+    assert not np.array_equal(ad.read_h5ad("third.h5ad").X.toarray(), first)
+
+
+# --- nothing is lost ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["new.h5ad", "new.zarr"])
+def test_results_are_replaced_only_when_told(name, here):
+    done("sample", "model", name, "--n", "5")
+    before = listing()
+    result = run("sample", "model", name, "--n", "7")
+    assert (result.exit_code, "--force" in result.stderr) == (2, True)
+    assert listing() == before
+    done("sample", "model", name, "--n", "7", "--force")
+    read = ad.read_zarr if name.endswith("zarr") else ad.read_h5ad
+    assert read(name).n_obs == 7
+    assert {path.name for path in here.iterdir()} == {
+        "cells.h5ad",
+        "heldout.h5ad",
+        "model",
+        "synthetic.h5ad",
+        name,
+    }
+
+
+def test_what_is_no_result_is_never_replaced(here):
+    Path("new.zarr").mkdir()
+    Path("new.zarr/thesis.txt").write_text("dear")
+    Path("new.h5ad").mkdir()
+    Path("notes").mkdir()
+    Path("notes/thesis.txt").write_text("dear")
+    before = listing()
+    for arguments in (
+        ["sample", "model", "new.zarr", "--n", "5"],
+        ["sample", "model", "new.h5ad", "--n", "5"],
+        ["fit", "cells.h5ad", "notes"],
+    ):
+        result = run(*arguments, "--force")
+        assert (result.exit_code, "is never replaced" in result.stderr) == (2, True)
+    assert listing() == before
+
+
+def test_a_model_is_replaced_only_when_told_and_other_files_of_its_folder_stay(here):
+    Path("model/notes.txt").write_text("dear")
+    result = run(*FIT)
+    assert (result.exit_code, "--force" in result.stderr) == (2, True)
+    assert list(LatentDiffusion.load("model").conditions_) == ["cell_type", "condition"]
+    done(*FIT, "--force")
+    assert list(LatentDiffusion.load("model").conditions_) == []
+    assert Path("model/notes.txt").read_text() == "dear"
+    done("add-condition", "model", "cells.h5ad", "--label-key", "donor")
+    done("add-condition", "model", "cells.h5ad", "--label-key", "donor", "--force")
+    assert list(LatentDiffusion.load("model").conditions_) == ["donor"]
+
+
+def test_links_stay_links(here):
+    Path("there.h5ad").symlink_to("elsewhere.h5ad")
+    done("sample", "model", "there.h5ad", "--n", "5")
+    assert Path("there.h5ad").is_symlink()
+    assert ad.read_h5ad("elsewhere.h5ad").n_obs == 5
+
+
+@pytest.mark.parametrize("name", ["new.h5ad", "new.zarr"])
+def test_a_write_that_fails_leaves_what_was_there(name, here, monkeypatch):
+    done("sample", "model", name, "--n", "5")
+    before = listing()
+
+    def half(adata, place, **options):
+        (Path(place) / "part" if name.endswith("zarr") else Path(place)).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ad.AnnData, f"write_{name[4:]}", half)
+    result = run("sample", "model", name, "--n", "7", "--force")
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert listing() == before
+
+
+def test_a_store_comes_back_when_the_new_one_cannot_be_moved(here, monkeypatch):
+    done("sample", "model", "new.zarr", "--n", "5")
+    before, replace = listing(), os.replace
+
+    def fails(source, target):
+        if Path(source).name.startswith(".new.zarr.partial"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    assert run("sample", "model", "new.zarr", "--n", "7", "--force").exit_code == 130
+    assert listing() == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_interrupted_fit_leaves_everything_as_it_was(force, here, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LatentDiffusion, "save", interrupt)
+    before = listing()
+    result = run(*FIT[:2], "model" if force else "fresh", *FIT[3:], *(["--force"] * force))
+    assert (result.exit_code, "interrupted" in result.stderr) == (130, True)
+    assert listing() == before
+    assert not Path("fresh").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(here, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("worked before it looked")
+
+    def read_only(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(LatentDiffusion, "load", never)
+    monkeypatch.setattr(Path, "touch", read_only)
+    result = run(*SAMPLE)
+    assert (result.exit_code, "can't be written: Permission denied" in result.stderr) == (2, True)
+
+
+def test_a_defect_is_not_taken_for_bad_input(here, monkeypatch):
+    monkeypatch.setattr("scdiff_augment.generator.new_adata", None)
+    with pytest.raises(TypeError, match="not callable"):
+        run(*SAMPLE)
+    assert not Path("new.h5ad").exists()
+
+
+# --- as a process -------------------------------------------------------------------------------
+
+
+def process(*arguments, **options):
+    """Start ``python -m scdiff_augment`` as users do."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(scdiff_augment.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "scdiff_augment", *arguments],
+        env=environment,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+    )
+
+
+def test_as_a_process(here):
+    result = process(*SAMPLE, "--where", "cell_type=Z")
+    out, err = result.communicate()
+    assert (result.returncode, out) == (2, "")
+    assert err.startswith("error: condition 'cell_type' has no class 'Z'.")
+    result = process(*SAMPLE)
+    out, err = result.communicate()
+    assert (result.returncode, out) == (0, "")
+    assert err.startswith("wrote new.h5ad: 5 cells × 40 genes")
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_without_a_trace(sent, code, here):
+    before = listing()
+    arguments = ["fit", "cells.h5ad", "long", "--denoiser-steps", "10000000"]
+    running = process(*arguments)
+    while not running.stderr.readline().startswith("learning"):
+        assert running.poll() is None
+    time.sleep(0.5)
+    running.send_signal(sent)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (code, "")
+    assert "Traceback" not in err
+    assert listing() == before
+    assert not [path for path in here.iterdir() if path.name.startswith(".")]
+
+
+def test_progress_is_shown_where_somebody_looks(here):
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    with process("fit", "cells.h5ad", "seen", *STEPS, stderr=follower) as running:
+        os.close(follower)
+        shown = b""
+        with open(leader, "rb", buffering=0) as screen, contextlib.suppress(OSError):
+            while part := screen.read(4096):  # ends in an error when the other end is closed
+                shown += part
+    assert running.returncode == 0
+    assert re.search(rb"denoiser: 100%.*20/20", shown)
