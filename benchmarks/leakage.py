@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.datasets import Dataset
@@ -9,6 +11,38 @@ from benchmarks.splits import Fold
 
 TOLERATED = 0.01
 """Share of test cells that may have a twin by chance; shallow cells of few genes do."""
+
+
+def require_unseen(generator: Any, data: Dataset, fold: Fold) -> None:
+    """Raise an error if a pretrained generator has seen a test cell.
+
+    Cells are told by a hash of their counts, so that only a generator trained on the same genes
+    can be caught.
+
+    Parameters
+    ----------
+    generator : LatentDiffusion
+        Fitted elsewhere, with ``training_hashes_``.
+    data : Dataset
+        The cells.
+    fold : Fold
+        How they are divided.
+
+    Raises
+    ------
+    ValueError
+        It says how many.
+    """
+    from scdiff_augment.expression import take_apart
+    from scdiff_augment.fingerprint import cell_hashes, overlap
+
+    names = None if generator.genes_ is None else data.genes
+    hashes = cell_hashes(take_apart(data.X[fold.test]), names)
+    if n := overlap(hashes, generator.training_hashes_):
+        raise ValueError(
+            f"The pretrained generator has seen {n} of the {len(fold.test)} test cells of fold "
+            f"{fold.name!r}. Train it on other cells."
+        )
 
 
 def require_apart(data: Dataset, fold: Fold, group_key: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Objects that a config names by plain values: encoders and judges."""
+"""Objects that a config names by plain values: encoders, judges and saved generators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def with_objects(params: Mapping[str, Any]) -> dict[str, Any]:
     params : mapping
         ``encoder`` may be a name, or a mapping of one name to its parameters:
         ``{autoencoder: {label_weight: 0.1}}`` or ``{scimilarity: {path: FOLDER}}``; ``judge`` may
-        be a name.
+        be a name; ``generator`` may be the folder of a saved one.
 
     Returns
     -------
@@ -37,6 +37,10 @@ def with_objects(params: Mapping[str, Any]) -> dict[str, Any]:
         built["encoder"] = _encoder(built["encoder"])
     if isinstance(built.get("judge"), str):
         built["judge"] = _judge(built["judge"])
+    if isinstance(built.get("generator"), str):
+        from scdiff_augment import LatentDiffusion
+
+        built["generator"] = LatentDiffusion.load(Path(built["generator"]).expanduser())
     return built
 
 

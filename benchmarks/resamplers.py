@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from imblearn.over_sampling import SMOTE
 from imblearn.utils import check_sampling_strategy
 from sklearn.decomposition import PCA
@@ -154,6 +155,40 @@ class LatentSMOTE(SmallClass):
         Z, labels = super()._resample(pca.transform(X), y, k)
         new = np.maximum(pca.inverse_transform(Z[len(X) :]), 0)  # expression is not negative
         return np.concatenate([X, new.astype(X.dtype)]), labels
+
+
+@dataclass
+class Named:
+    """Hands a sampler its cells with gene names, which a pretrained generator goes by.
+
+    Attributes
+    ----------
+    sampler : object
+        With ``fit_resample``.
+    genes : ndarray of str
+        Names of the columns.
+    """
+
+    sampler: Any
+    genes: Any
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Resample.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, genes)
+            Cells.
+        y : ndarray, shape (cells,)
+            Labels.
+
+        Returns
+        -------
+        tuple
+            Cells and labels, the originals first.
+        """
+        found, labels = self.sampler.fit_resample(pd.DataFrame(X, columns=self.genes), y)
+        return found.to_numpy(), np.asarray(labels)
 
 
 @dataclass(frozen=True)

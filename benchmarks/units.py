@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,8 @@ from benchmarks.datasets import Dataset
 from benchmarks.detector import detector_auc
 from benchmarks.genes import most_variable
 from benchmarks.judging import Judge, Record, message, texts
-from benchmarks.resamplers import Share
+from benchmarks.leakage import require_unseen
+from benchmarks.resamplers import Named, Share
 from benchmarks.resources import Measure
 from benchmarks.scores import SCORES
 from benchmarks.splits import Fold
@@ -106,6 +107,9 @@ class Unit:
         if self.spec.share != 1:
             wanted = Share(wanted, self.spec.share)
         built = strategies.build_strategy(self.spec.name, wanted, self.seed, self.spec.params)
+        if (pretrained := getattr(built.sampler, "generator", None)) is not None:
+            require_unseen(pretrained, self.dataset, self.fold)
+            built = replace(built, sampler=Named(built.sampler, self.dataset.genes[self.genes]))
         if isinstance(built.sampler, Oracle):
             aside = self.fold.reserve
             built.sampler.reserve = self.dataset.X[np.ix_(aside, self.genes)], self.dataset.y[aside]
