@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .count_codec import CountCodec
@@ -49,12 +51,15 @@ def adapted(
         If the model models other kinds of values, fewer than half of its genes are there, genes
         differ and have no names, or it has seen the cells and `on_overlap` is "raise".
     """
-    known = genes if genes is not None and model.genes_ is not None else None
-    _look_for_overlap(model, cell_hashes(parts, known), len(parts.values), on_overlap)
+    notes = _look_for_overlap(model, parts, genes, on_overlap)
     ours = copy.copy(model)
     ours.random_state = random_state
     ours.classifiers_, ours.conditions_ = {}, {}
-    ours.history_ = {"notes": [], **{k: model.history_[k] for k in ("n_latent", "expression")}}
+    ours.history_ = {
+        "notes": notes,
+        "n_latent": model.history_["n_latent"],
+        "expression": parts.kind,
+    }
     ours._reset_randomness()
     if (parts.kind == "real") != (model._kind == "real"):
         raise ValueError(
@@ -108,16 +113,45 @@ def _require_same_sizes(model: LatentDiffusion, parts: Expression) -> None:
 
 
 def _look_for_overlap(
-    model: LatentDiffusion, hashes: NDArray[np.uint64], n_cells: int, on_overlap: str
-) -> None:
+    model: LatentDiffusion, parts: Expression, genes: NDArray | None, on_overlap: str
+) -> list[str]:
+    """Count the cells that the model has seen; return as a note if that cannot be told."""
+    if on_overlap == "ignore":
+        return []
+    hashes = _hashes_as_seen(model, parts, genes)
+    if hashes is None:
+        message = (
+            "whether the pretrained generator has seen cells of X can't be told, since X lacks "
+            "some of its genes"
+        )
+        if on_overlap == "raise":
+            raise ValueError(
+                f"{message}. Pass X with all genes of the generator, or on_overlap='warn'."
+            )
+        return [message]
     n_seen = overlap(hashes, model.training_hashes_)
-    if not n_seen or on_overlap == "ignore":
-        return
+    if not n_seen:
+        return []
     message = (
-        f"the pretrained generator has seen {n_seen} of the {n_cells} cells that it is to augment. "
-        f"If it has also seen the cells that the classifier is tested on, scores will be too good. "
-        f"Pretrain it on other cells"
+        f"the pretrained generator has seen {n_seen} of the {len(hashes)} cells that it is to "
+        f"augment. If it has also seen the cells that the classifier is tested on, scores will be "
+        f"too good. Pretrain it on other cells"
     )
     if on_overlap == "raise":
         raise ValueError(f"{message}, or pass on_overlap='warn'.")
     warnings.warn(f"{message}; on_overlap='ignore' is silent.", UserWarning, stacklevel=2)
+    return []
+
+
+def _hashes_as_seen(
+    model: LatentDiffusion, parts: Expression, genes: NDArray | None
+) -> NDArray[np.uint64] | None:
+    """Hash the cells by the genes of the model; None where X lacks some of those."""
+    if genes is None or model.genes_ is None:
+        if parts.values.shape[1] != model.n_features_in_:
+            return None
+        return cell_hashes(parts, model.genes_)
+    columns = pd.Index(genes).get_indexer(model.genes_) if pd.Index(genes).is_unique else None
+    if columns is None or (columns < 0).any():
+        return None
+    return cell_hashes(replace(parts, values=parts.values[:, columns]), model.genes_)

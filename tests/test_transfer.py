@@ -61,7 +61,7 @@ def test_other_genes_get_a_decoder_of_their_own(halves):
     sizes = np.asarray(frame)[y_new == "middle"].sum(axis=1).mean()
     assert abs(new[y_out[len(frame) :] == "middle"].sum(axis=1).mean() / sizes - 1) < 0.1
     np.testing.assert_allclose(new[:, np.array(frame.columns) == "other3"].mean(), 20, rtol=0.25)
-    note = sampler.history_["notes"][0]
+    note = sampler.history_["notes"][-1]
     assert "32 of 40 wanted genes found" in note
     assert model.codec_.columns_ is None
 
@@ -86,6 +86,31 @@ def test_cells_that_the_model_has_seen_are_counted(halves):
         make_sampler(generator=model, on_overlap="raise").fit_resample(mixed, y)
     make_sampler(generator=model, on_overlap="ignore").fit_resample(mixed, y)
     make_sampler(generator=model, on_overlap="raise").fit_resample(X_new, halves[1][1])
+
+
+def test_cells_are_recognised_whether_or_not_x_names_its_genes(counts):
+    X, y = counts
+    rng = np.random.default_rng(0)
+    named, unnamed = make_model().fit(frame_of(X)), make_model().fit(X)
+    wider = frame_of(np.hstack([X, rng.poisson(1.0, (100, 3))]))[
+        [f"gene{i}" for i in rng.permutation(43)]
+    ]
+    for model, cells in ((named, X), (unnamed, frame_of(X)), (named, wider)):
+        with pytest.raises(ValueError, match="has seen 100 of the 100 cells"):
+            make_sampler(generator=model, on_overlap="raise").fit_resample(cells, y)
+    fewer = frame_of(X).iloc[:, 5:]
+    with pytest.raises(ValueError, match="can't be told"):
+        make_sampler(generator=named, on_overlap="raise").fit_resample(fewer, y)
+    sampler = make_sampler(generator=named)
+    sampler.fit_resample(fewer, y)
+    assert "can't be told" in sampler.history_["notes"][0]
+
+
+def test_the_history_says_what_x_holds(halves):
+    (X, _), (X_new, y_new) = halves
+    sampler = make_sampler(generator=make_model().fit(X))
+    sampler.fit_resample(depth_normalised(X_new), y_new)
+    assert sampler.history_["expression"] == "log1p"
 
 
 def test_what_does_not_fit_is_refused_with_a_way_out(halves):
