@@ -5,12 +5,21 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 10
 """How often rejected cells are drawn again."""
+
+
+def seeded(judge: Any, rng: np.random.Generator) -> Any:
+    """Give a judge, and estimators inside it, seeds where they have none of their own."""
+    for name, value in sorted(judge.get_params(deep=True).items()):
+        if value is None and (name == "random_state" or name.endswith("__random_state")):
+            judge.set_params(**{name: int(rng.integers(2**31))})
+    return judge
 
 
 def draw_accepted(

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from .expression import depth_normalised, take_apart
 from .generator import LatentDiffusion
-from .judging import draw_accepted, warn_of_rejected
+from .judging import draw_accepted, seeded, warn_of_rejected
 from .oversampling import Draw, GenerativeOverSampler, start_cells
 from .parameters import PARAMETERS, clone_but_keep
 from .transfer import adapted
@@ -287,7 +287,7 @@ class DiffusionOversampler(GenerativeOverSampler):
 
             if self.judge is None:
                 return some(np.arange(len(labels)))
-            judge = clone(self.judge).fit(self._judged(X), y)
+            judge = seeded(clone(self.judge), rng).fit(self._judged(X), y)
             cells, accepted = draw_accepted(
                 some, lambda cells, label: judge.predict(self._judged(cells)) == label, labels
             )

@@ -8,6 +8,7 @@ import pytest
 import sklearn
 import torch
 from imblearn.pipeline import make_pipeline
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from tiny import make_model, make_sampler
@@ -202,6 +203,17 @@ def test_the_sampler_with_a_judge(counts):
     with pytest.warns(UserWarning, match="50 of 50 cells of class 'rare' were still"):
         _, y_out = stubborn.fit_resample(X, y)
     assert Counter(y_out.tolist())["rare"] == 60
+
+
+def test_a_judge_without_a_seed_leaves_the_result_repeatable(counts):
+    judge = make_pipeline(RandomForestClassifier(5))
+    state = np.random.get_state()[1].tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = (make_sampler(judge=judge).fit_resample(*counts)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.random.get_state()[1].tolist() == state
+    assert judge[0].random_state is None
 
 
 def test_a_class_of_one_cell_cannot_be_started_from(counts):
