@@ -68,5 +68,4 @@ class Drawing(NamedTuple):
                 self.scales[name] * self.wanted.share_of(name, block),
             )
             for name, codes in self.wanted.targets.items()
-            if self.scales[name] > 0
         ]

@@ -287,11 +287,18 @@ class LatentDiffusion(Conditioned):
         self._require_fitted()
         require_strength(strength, start)
         z = None if start is None else torch.from_numpy(self.encode(start))
+        if z is not None and n not in (None, len(z)):
+            raise ValueError(
+                f"n={n} cells are asked for, but start has {len(z)}, and each leads to one. Leave "
+                f"n out, or pass n rows in start; rows may repeat."
+            )
         wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
+        scales = scales_of(guidance_scale, list(wanted))
+        asked = {name: codes for name, codes in wanted.items() if scales[name] > 0}
         drawing = Drawing(
             self.classifiers_,
-            carry_over(self.classifiers_, wanted, self.conditions_),
-            scales_of(guidance_scale, list(wanted)),
+            carry_over(self.classifiers_, asked, self.conditions_),
+            scales,
             require_interval(guidance_interval),
             diffusion.shorten(self.sigmas(), strength),
             self.sampler,

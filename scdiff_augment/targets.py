@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,8 +53,11 @@ def resolve(
     Raises
     ------
     ValueError
-        If a condition or a class is unknown, or lengths contradict each other.
+        If a condition or a class is unknown, `n` is no number of cells, or lengths contradict each
+        other.
     """
+    if n is not None and not (isinstance(n, numbers.Integral) and n >= 0):
+        raise ValueError(f"n must be a whole number of cells, at least 0, got {n!r}.")
     values = {name: np.atleast_1d(value) for name, value in wanted.items()}
     lengths = {len(value) for value in values.values()} - {1}
     if n is None:

@@ -157,6 +157,13 @@ def test_mixed_requests_blocks_and_starts_from_real_cells(crossed):
     assert adata.obs["treatment"].tolist() == ["yes"] * 4
 
 
+def test_a_scale_of_zero_leaves_the_effect_out_too(crossed):
+    asked = {"type": "d", "treatment": "yes"}
+    without_it = model_of(crossed).sample({"type": "d"}, 50)
+    left_out = model_of(crossed).sample(asked, 50, guidance_scale={"treatment": 0})
+    np.testing.assert_array_equal(left_out, without_it)
+
+
 def test_a_loaded_model_carries_the_same_effects(crossed, tmp_path):
     model = model_of(crossed)
     model.save(tmp_path / "m")
