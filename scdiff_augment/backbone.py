@@ -22,7 +22,15 @@ from .guidance import LatentClassifier
 from .mixture import clusters
 from .parameters import PARAMETERS, clone_but_keep
 from .training import bounded_threads
-from .validation import dense_matrix, require_codes, require_genes, require_weights, same_genes
+from .validation import (
+    dense_matrix,
+    require_codes,
+    require_genes,
+    require_latents,
+    require_steps,
+    require_weights,
+    same_genes,
+)
 
 
 class Backbone(BaseEstimator):
@@ -156,9 +164,16 @@ class Backbone(BaseEstimator):
         -------
         ndarray of shape (n_cells, n_genes), float32
             On the scale of the matrix that `fit` saw.
+
+        Raises
+        ------
+        ValueError
+            If `z` is of another shape, or not finite.
         """
         self._require_fitted()
-        values, factor = self.codec_.decode(np.asarray(z, dtype=np.float32), self._rng)
+        z = require_latents("z", z, len(self.denoiser_.scale))
+        with bounded_threads(self.n_jobs):
+            values, factor = self.codec_.decode(z, self._rng)
         return put_together(values, self._kind, total=self._total, factor=factor)
 
     def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
@@ -176,10 +191,16 @@ class Backbone(BaseEstimator):
         ndarray of shape (n_cells, n_latent), float32
             Noise of unit variance, as far as the model describes the cells.
 
+        Raises
+        ------
+        ValueError
+            If X is not of the model's genes, or `n_steps` below 1.
+
         References
         ----------
         Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502, section 4.3.
         """
+        require_steps(n_steps)
         z = torch.from_numpy(self.encode(X))
         sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
         with bounded_threads(self.n_jobs), torch.no_grad():
@@ -200,9 +221,15 @@ class Backbone(BaseEstimator):
         -------
         ndarray of shape (n_cells, n_latent), float32
             Latents; `decode` draws expression from them.
+
+        Raises
+        ------
+        ValueError
+            If `noise` is of another shape or not finite, or `n_steps` below 1.
         """
         self._require_fitted()
-        unit = torch.from_numpy(np.array(noise, dtype=np.float32))
+        require_steps(n_steps)
+        unit = torch.from_numpy(require_latents("noise", noise, len(self.denoiser_.scale)))
         sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
         with bounded_threads(self.n_jobs), torch.no_grad():
             start = self._centre(sigmas[0], len(unit)) + sigmas[0] * unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from typing import Any
 
@@ -188,6 +189,24 @@ def same_genes(
             f"same genes in the same order, or a DataFrame with gene names."
         )
     return X
+
+
+def require_latents(name: str, z: Any, n_latent: int) -> NDArray[np.float32]:
+    """Latents of cells, or noise of their shape."""
+    values = np.array(z, dtype=np.float32)
+    if values.ndim != 2 or values.shape[1] != n_latent or not np.isfinite(values).all():
+        odd = "" if np.isfinite(values).all() else " with NaN or infinity"
+        raise ValueError(
+            f"{name} must be finite and of shape (cells, {n_latent}), as `encode` and `invert` "
+            f"give it, got shape {values.shape}{odd}."
+        )
+    return values
+
+
+def require_steps(n_steps: Any) -> None:
+    """Refuse a way of no steps."""
+    if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
+        raise ValueError(f"n_steps must be a whole number, at least 1, got {n_steps!r}.")
 
 
 def require_matrix(X: NDArray) -> None:

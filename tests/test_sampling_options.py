@@ -72,6 +72,23 @@ def test_cells_go_to_noise_and_back(model):
     np.testing.assert_allclose(fitted.from_noise(noise), z, atol=1e-3)
 
 
+@pytest.mark.parametrize("n_steps", [0, -1, 2.5])
+def test_a_way_of_no_steps_is_refused(model, n_steps):
+    fitted, X, _ = model
+    for way, cells in ((fitted.invert, X), (fitted.from_noise, fitted.encode(X))):
+        with pytest.raises(ValueError, match="n_steps must be"):
+            way(cells, n_steps=n_steps)
+
+
+def test_latents_of_another_shape_are_refused(model):
+    fitted, X, _ = model
+    z = fitted.encode(X)
+    for wrong in (z[0], z[:, :2], z * np.nan):
+        for of_latents in (fitted.decode, fitted.from_noise):
+            with pytest.raises(ValueError, match="must be finite and of shape"):
+                of_latents(wrong)
+
+
 def test_an_interval_limits_the_gradient():
     mixture = gaussian([[2.0, 0.0], [-2.0, 0.0]])
     condition = Condition(LatentClassifier(mixture), torch.zeros(3, dtype=torch.long))
