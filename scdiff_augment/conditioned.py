@@ -14,7 +14,7 @@ from .backbone import Backbone
 from .effects import learn_effects
 from .targets import groups_of, require_same_groups
 from .training import bounded_threads
-from .validation import require_codes, require_weights
+from .validation import require_codes, require_condition_name, require_weights
 
 
 class Conditioned(Backbone):
@@ -58,10 +58,12 @@ class Conditioned(Backbone):
         Raises
         ------
         ValueError
-            If labels are missing or too few, `within` does not name one known condition, or the
-            model holds no cells and `X` is not given.
+            If `name` is no name or one of a column that marks synthetic cells, labels are missing
+            or too few, `within` does not name one known condition, or the model holds no cells and
+            `X` is not given.
         """
         self._require_fitted()
+        require_condition_name(name)
         z, weight = self._z, self._weight
         if X is not None:
             z = torch.from_numpy(self.encode(X))

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .synthetic import MARK, SOURCE
+
 
 def refuse_anndata(X: Any) -> None:
     """Point from AnnData to `oversample_adata`."""
@@ -60,7 +62,7 @@ def cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
     return used
 
 
-def require_labels(y: Any) -> None:
+def require_labels(y: Any, name: str = "y") -> None:
     """Refuse missing labels, and strings mixed with other types."""
     labels = np.asarray(y)
     if y is None or labels.dtype.kind not in "Of" or labels.size == 0:
@@ -68,14 +70,24 @@ def require_labels(y: Any) -> None:
     missing = np.asarray(pd.isna(labels)).ravel()
     if missing.any():
         raise ValueError(
-            f"There is no label for {missing.sum()} of {missing.size} cells, first row "
+            f"In {name}, there is no label for {missing.sum()} of {missing.size} cells, first row "
             f"{missing.argmax()}. Drop those cells or give them a label."
         )
     text = [isinstance(label, str) for label in labels.ravel()]
     if any(text) and not all(text):
+        first = text.index(False)
         raise ValueError(
-            f"Labels mix strings with {type(labels.ravel()[text.index(False)]).__name__}, first "
-            f"row {text.index(False)}. Use one type, for example labels.astype(str)."
+            f"In {name}, labels mix strings with {type(labels.ravel()[first]).__name__}, first row "
+            f"{first}. Use one type, for example labels.astype(str)."
+        )
+
+
+def require_condition_name(name: Any) -> None:
+    """Refuse names that can't be a column of obs beside those that mark synthetic cells."""
+    if not isinstance(name, str) or not name or name in (MARK, SOURCE):
+        raise ValueError(
+            f"a condition must be named by a string other than '', '{MARK}' and '{SOURCE}', which "
+            f"are columns of obs for synthetic cells, got {name!r}. Use another name."
         )
 
 
@@ -83,7 +95,7 @@ def require_codes(
     name: str, labels: Any, n_cells: int, whose: str = "the cells of X"
 ) -> NDArray[np.int64]:
     """Codes of labels, one for each cell."""
-    require_labels(labels)
+    require_labels(labels, name)
     if np.shape(labels) != (n_cells,):
         raise ValueError(
             f"{name} needs one label for each of {whose} ({n_cells}), got shape "

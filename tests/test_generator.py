@@ -104,6 +104,13 @@ def test_names_in_errors(counts):
         model.add_condition("type", labels[:99])
 
 
+@pytest.mark.parametrize("name", ["", 5, "is_synthetic", "synthetic_source"])
+def test_a_condition_that_obs_could_not_hold_is_refused(counts, name):
+    X, labels = counts
+    with pytest.raises(ValueError, match="a condition must be named by a string"):
+        make_model().fit(X).add_condition(name, labels)
+
+
 def test_clamped_latents_are_said_in_history(counts):
     history = make_model(n_latent=500).fit(counts[0]).history_
     assert history["n_latent"] == 40

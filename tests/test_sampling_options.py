@@ -281,6 +281,15 @@ def test_donors_are_routed_through_pipelines(counts):
         make_sampler().fit_resample(X, y, donor=donor[:9])
 
 
+def test_a_missing_donor_is_named(counts):
+    X, y = counts
+    donor = np.where(np.arange(100) == 3, None, "d")
+    with pytest.raises(
+        ValueError, match="In `donor`, there is no label for 1 of 100 cells, first row 3"
+    ):
+        make_sampler().fit_resample(X, y, donor=donor)
+
+
 def test_a_donor_that_is_asked_for_is_what_comes(counts):
     X, y = counts
     rng = np.random.default_rng(0)
