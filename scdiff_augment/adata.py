@@ -13,6 +13,7 @@ from .expression import take_apart
 from .fingerprint import cell_hashes, digest
 from .oversampler import DiffusionOversampler
 from .synthetic import KEY, MARK, SOURCE, names, versions
+from .validation import require_genes
 
 PEOPLE = ("donor", "sample", "batch")
 """Columns of obs that say where a real cell came from: a synthetic one came from none."""
@@ -119,10 +120,10 @@ def _resampled(
     annotations: dict[str, np.ndarray],
 ) -> tuple[Any, np.ndarray]:
     """Resample; genes go by name where a pretrained generator may know others."""
-    if sampler.generator is None or sampler.generator.genes_ is None:
+    if getattr(sampler.generator, "genes_", None) is None:
         return sampler.fit_resample(X, labels, **annotations)
     dense = X.toarray() if sparse.issparse(X) else X
-    frame = pd.DataFrame(dense, columns=adata.var_names.astype(str))
+    frame = pd.DataFrame(dense, columns=require_genes(adata.var_names, adata.n_vars))
     resampled, y = sampler.fit_resample(frame, labels, **annotations)
     new = resampled.iloc[len(labels) :].to_numpy().astype(X.dtype)
     if sparse.issparse(X):

@@ -18,6 +18,7 @@ from .generator import LatentDiffusion
 from .judging import draw_accepted, seeded, warn_of_rejected
 from .oversampling import Draw, GenerativeOverSampler, start_cells
 from .parameters import PARAMETERS, clone_but_keep
+from .targets import require_interval
 from .transfer import adapted
 
 
@@ -263,6 +264,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         **annotations: NDArray,
     ) -> Draw:
         self._require_two_cells(y)
+        require_interval(self.guidance_interval)
         model = self._model_of(X, y, weight, random_state)
         for name, labels in {"y": y, **annotations}.items():
             model.add_condition(name, labels, X=None if self.generator is None else X)

@@ -191,10 +191,14 @@ def require_interval(interval: tuple[float, float] | None) -> tuple[float, float
     """Refuse an interval of sigma that is empty or negative."""
     if interval is None:
         return None
-    low, high = (float(value) for value in interval)
+    try:
+        low, high = (float(value) for value in interval)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
     if not 0 <= low < high:
         raise ValueError(
-            f"guidance_interval must be (low, high) with 0 <= low < high, got ({low:g}, {high:g})."
+            f"guidance_interval must be two numbers (low, high) with 0 <= low < high, got "
+            f"{interval}."
         )
     return low, high
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 
 from .count_codec import CountCodec
 from .expression import Expression
@@ -47,10 +48,18 @@ def adapted(
 
     Raises
     ------
+    NotFittedError
+        If the model is not fitted.
     ValueError
         If the model models other kinds of values, fewer than half of its genes are there, genes
         differ and have no names, or it has seen the cells and `on_overlap` is "raise".
     """
+    if not hasattr(model, "denoiser_"):
+        raise NotFittedError(
+            "generator is not fitted yet; call its `fit` first. In a grid of parameters, list "
+            "whole samplers, such as DiffusionOversampler(generator=model): copies of the model "
+            "itself lose what it has learnt."
+        )
     notes = _look_for_overlap(model, parts, genes, on_overlap)
     ours = copy.copy(model)
     ours.random_state = random_state

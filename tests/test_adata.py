@@ -146,3 +146,6 @@ def test_a_pretrained_generator_finds_its_genes_by_name(adata):
     real, new = (out[middle & (out.obs["is_synthetic"] == flag)].X.toarray() for flag in (0, 1))
     assert np.corrcoef(real.mean(axis=0), new.mean(axis=0))[0, 1] > 0.9
     assert out.X.dtype == adata.X.dtype
+    adata.var_names = ["gene0"] * 2 + adata.var_names[2:].tolist()
+    with pytest.raises(ValueError, match=r"'gene0' stands 2 times.*var_names_make_unique"):
+        oversample_adata(adata, "cell_type", sampler=sampler)

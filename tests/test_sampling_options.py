@@ -100,6 +100,14 @@ def test_an_interval_limits_the_gradient():
         assert same is not acts
 
 
+@pytest.mark.parametrize("interval", [(2, 1), (1, 2, 3), "ab", (-1, 1), (0, np.nan)])
+def test_an_interval_that_is_none_is_refused_before_training(counts, interval):
+    sampler = make_sampler(guidance_interval=interval)
+    with pytest.raises(ValueError, match="guidance_interval"):
+        sampler.fit_resample(*counts)
+    assert not hasattr(sampler, "generator_")
+
+
 def test_gradient_interpolation_of_two_gaussians_passes_between():
     """For two Gaussians of one width the mixed gradient leads to the mixed mean."""
     mixture = gaussian([[2.0, 0.0], [-2.0, 0.0]], 1.0)

@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from imblearn.pipeline import make_pipeline
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from tiny import make_model, make_sampler
 
 from scdiff_augment.expression import depth_normalised, take_apart
@@ -111,6 +115,20 @@ def test_the_history_says_what_x_holds(halves):
     sampler = make_sampler(generator=make_model().fit(X))
     sampler.fit_resample(depth_normalised(X_new), y_new)
     assert sampler.history_["expression"] == "log1p"
+
+
+def test_a_generator_that_is_not_fitted_is_refused(counts):
+    X, y = counts
+    with pytest.raises(NotFittedError, match=r"generator is not fitted.*list whole samplers"):
+        make_sampler(generator=make_model()).fit_resample(X, y)
+    grid = GridSearchCV(
+        make_pipeline(make_sampler(), LogisticRegression(max_iter=500)),
+        {"diffusionoversampler": [make_sampler(generator=make_model().fit(X[::2]))]},
+        cv=2,
+        error_score="raise",
+    )
+    with pytest.warns(UserWarning, match="has seen"):
+        assert grid.fit(X, y).best_score_ > 0.5
 
 
 def test_what_does_not_fit_is_refused_with_a_way_out(halves):
