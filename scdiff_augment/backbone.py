@@ -336,6 +336,18 @@ class Backbone(BaseEstimator):
         if not hasattr(self, "denoiser_"):
             raise NotFittedError("this LatentDiffusion is not fitted yet; call `fit` first.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        if "_torch" in state:  # by value: joblib, which caches steps of pipelines, hashes this
+            state["_torch"] = state["_torch"].get_state().numpy()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_torch" in state:
+            self._torch = torch.Generator()
+            self._torch.set_state(torch.from_numpy(state["_torch"]))
+
     def __sklearn_clone__(self) -> Self:
         return clone_but_keep(self, ("encoder",))
 

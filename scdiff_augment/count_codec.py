@@ -130,7 +130,11 @@ class CountCodec:
         return self._latents(coordinates, self._log_sizes(parts))
 
     def for_genes(
-        self, columns: NDArray[np.intp], parts: Expression, generator: torch.Generator
+        self,
+        columns: NDArray[np.intp],
+        parts: Expression,
+        generator: torch.Generator,
+        n_steps: int,
     ) -> CountCodec:
         """Keep the latent for a matrix of other genes: only a decoder is trained.
 
@@ -144,8 +148,10 @@ class CountCodec:
             Real cells with the other genes.
         generator : torch.Generator
             Source of all randomness.
+        n_steps : int
+            Training steps of the decoder.
         """
-        codec = CountCodec(self.encoder_, self.width, self.n_steps)
+        codec = CountCodec(self.encoder_, self.width, n_steps)
         codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
         codec._standardise_sizes(codec._log_sizes(parts))
         for _ in codec.train_decoder(codec.encode(parts), parts.values, generator):

@@ -98,7 +98,7 @@ def adapted(
             "generator was itself adapted to other genes; pass the model that it was made from."
         )
     with bounded_threads(model.n_jobs):
-        ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch)
+        ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch, model.decoder_steps)
     ours.genes_, ours.n_features_in_ = genes, len(genes)
     return ours
 

@@ -1,5 +1,7 @@
 """A pretrained generator inside the sampler: what is kept, what is learnt, what is said."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from tiny import make_model, make_sampler
 
+from scdiff_augment import DiffusionOversampler, LatentDiffusion
 from scdiff_augment.expression import depth_normalised, take_apart
 from scdiff_augment.fingerprint import cell_hashes, digest, overlap
 
@@ -70,6 +73,18 @@ def test_other_genes_get_a_decoder_of_their_own(halves):
     assert model.codec_.columns_ is None
 
 
+def test_a_loaded_generator_trains_its_decoder_as_the_saved_one(halves, tmp_path):
+    (X, _), (X_new, y_new) = halves
+    model = make_model(decoder_steps=30).fit(frame_of(X))
+    model.save(tmp_path / "model")
+    fewer = frame_of(X_new).iloc[:, 5:]
+    cells = [
+        make_sampler(generator=generator).fit_resample(fewer, y_new)[0]
+        for generator in (model, LatentDiffusion.load(tmp_path / "model"))
+    ]
+    pd.testing.assert_frame_equal(*cells)
+
+
 def test_scales_may_differ_where_both_hold_counts(halves):
     (X, _), (X_new, y_new) = halves
     sampler = make_sampler(generator=make_model().fit(X))
@@ -115,6 +130,29 @@ def test_the_history_says_what_x_holds(halves):
     sampler = make_sampler(generator=make_model().fit(X))
     sampler.fit_resample(depth_normalised(X_new), y_new)
     assert sampler.history_["expression"] == "log1p"
+
+
+def test_pipelines_cache_what_a_generator_made(halves, tmp_path, monkeypatch):
+    (X, _), (X_new, y_new) = halves
+    sampler = make_sampler(generator=make_model().fit(X))
+    trainings = []
+    fit_model = DiffusionOversampler._fit_model
+
+    def counted(self, *args, **more):
+        trainings.append(1)
+        return fit_model(self, *args, **more)
+
+    monkeypatch.setattr(DiffusionOversampler, "_fit_model", counted)
+    for C in (0.1, 1, 10):
+        classifier = LogisticRegression(C=C, max_iter=1000)
+        make_pipeline(sampler, classifier, memory=str(tmp_path)).fit(X_new, y_new)
+    assert len(trainings) == 1
+
+
+def test_a_copy_goes_on_where_the_model_was(counts):
+    model = make_model().fit(counts[0])
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.sample(n=3), model.sample(n=3))
 
 
 def test_a_generator_that_is_not_fitted_is_refused(counts):
