@@ -214,14 +214,13 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit_resample(
+    def fit_resample(  # type: ignore[override]
         self,
         X: ArrayLike,
         y: ArrayLike,
         *,
         donor: ArrayLike | None = None,
         batch: ArrayLike | None = None,
-        **params: Any,
     ) -> tuple[Any, Any]:
         """Learn the real cells and append synthetic ones.
 
@@ -236,8 +235,6 @@ class DiffusionOversampler(GenerativeOverSampler):
             are spread over its donors and batches as its real cells are, and steered there;
             ``annotations_`` says which. In pipelines they are routed as scikit-learn's metadata:
             ``set_fit_resample_request(donor=True)``.
-        **params : dict
-            Passed on as imbalanced-learn does.
 
         Returns
         -------
@@ -253,7 +250,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         ValueError
             If X holds NaN or infinity, contradicts `expression`, or y has one class.
         """
-        return super().fit_resample(X, y, donor=donor, batch=batch, **params)
+        return super().fit_resample(X, y, donor=donor, batch=batch)
 
     def _fit_model(
         self,

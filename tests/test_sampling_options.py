@@ -289,6 +289,11 @@ def test_donors_are_routed_through_pipelines(counts):
         make_sampler().fit_resample(X, y, donor=donor[:9])
 
 
+def test_an_unknown_keyword_becomes_no_condition(counts):
+    with pytest.raises(TypeError, match="sample_weight"):
+        make_sampler().fit_resample(*counts, sample_weight=np.ones(100))
+
+
 def test_a_missing_donor_is_named(counts):
     X, y = counts
     donor = np.where(np.arange(100) == 3, None, "d")

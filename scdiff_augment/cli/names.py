@@ -44,8 +44,8 @@ def require_name(name: str, known: Sequence[Any], whose: str, what: str) -> None
         )
 
 
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Take NAME=VALUE apart, for an option that may be repeated.
+def pairs(texts: Sequence[str], option: str, *, last: bool = False) -> dict[str, str]:
+    """Take NAME=VALUE apart, for an option that may be repeated; at the last "=" if so wanted.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     """
     result: dict[str, str] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, equals, value = text.rpartition("=") if last else text.partition("=")
         if not (name and equals and value):
             raise ValueError(f"{option} takes NAME=VALUE, got '{text}'.")
         if name in result:

@@ -189,7 +189,7 @@ def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
             f"--strategy takes one of {', '.join(STRATEGIES)}, or CLASS=N, got {', '.join(texts)}."
         )
     wanted = {}
-    for text, number in pairs(texts, "--strategy").items():
+    for text, number in pairs(texts, "--strategy", last=True).items():
         label = member(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
         there = labels.count(label)
         if not number.isdecimal() or int(number) < there:
