@@ -21,6 +21,9 @@ from .parameters import PARAMETERS, clone_but_keep
 from .targets import require_interval
 from .transfer import adapted
 
+OWN = ("sampler", "n_steps", "n_jobs", "verbose")
+"""Parameters that hold for a pretrained generator too."""
+
 
 @Substitution(
     sampling_strategy=BaseOverSampler._sampling_strategy_docstring,
@@ -74,8 +77,8 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes
-        differ). The parameters of training are then without effect. Its genes and those of X are
-        matched by name.
+        differ). `sampler`, `n_steps`, `n_jobs` and `verbose` are those given here, all other
+        parameters of the model its own. Its genes and those of X are matched by name.
 
     on_overlap : {{"warn", "raise", "ignore"}}, default="warn"
         What to do if `generator` has seen cells of X in its training.
@@ -306,8 +309,9 @@ class DiffusionOversampler(GenerativeOverSampler):
                 self.generator,
                 take_apart(X, self.expression),
                 genes,
-                random_state=random_state,
                 on_overlap=self.on_overlap,
+                random_state=random_state,
+                **{name: getattr(self, name) for name in OWN},
             )
         shared = set(LatentDiffusion().get_params(deep=False)) - {"random_state"}
         parameters = {name: getattr(self, name) for name in shared}

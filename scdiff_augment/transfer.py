@@ -25,8 +25,8 @@ def adapted(
     parts: Expression,
     genes: NDArray | None,
     *,
-    random_state: Any,
     on_overlap: str,
+    **parameters: Any,
 ) -> LatentDiffusion:
     """Return a copy of a pretrained model that yields cells like these.
 
@@ -41,10 +41,10 @@ def adapted(
         The cells to augment.
     genes : ndarray of str, shape (n_genes,), or None
         Their genes.
-    random_state : int, RandomState, Generator or None
-        Source of randomness of the copy.
     on_overlap : {"warn", "raise", "ignore"}
         What to do if the model has seen some of these cells.
+    **parameters
+        Of the copy, in place of the model's: its source of randomness, how it samples.
 
     Raises
     ------
@@ -61,8 +61,7 @@ def adapted(
             "itself lose what it has learnt."
         )
     notes = _look_for_overlap(model, parts, genes, on_overlap)
-    ours = copy.copy(model)
-    ours.random_state = random_state
+    ours = copy.copy(model).set_params(**parameters)
     ours.classifiers_, ours.conditions_ = {}, {}
     ours.history_ = {
         "notes": notes,
@@ -97,7 +96,7 @@ def adapted(
         raise ValueError(
             "generator was itself adapted to other genes; pass the model that it was made from."
         )
-    with bounded_threads(model.n_jobs):
+    with bounded_threads(ours.n_jobs):
         ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch, model.decoder_steps)
     ours.genes_, ours.n_features_in_ = genes, len(genes)
     return ours

@@ -149,6 +149,18 @@ def test_pipelines_cache_what_a_generator_made(halves, tmp_path, monkeypatch):
     assert len(trainings) == 1
 
 
+@pytest.mark.parametrize("option", [{"sampler": "ddim"}, {"n_steps": 9}])
+def test_options_of_sampling_hold_for_a_generator_too(halves, option):
+    (X, _), (X_new, y_new) = halves
+    model = make_model().fit(X)
+    before = model.get_params()
+    first, second = (
+        make_sampler(generator=model, **more).fit_resample(X_new, y_new)[0] for more in ({}, option)
+    )
+    assert not np.array_equal(first, second)
+    assert model.get_params() == before
+
+
 def test_a_copy_goes_on_where_the_model_was(counts):
     model = make_model().fit(counts[0])
     copied = pickle.loads(pickle.dumps(model))

@@ -142,7 +142,7 @@ def oversample(
         chain = options.sampling(sampler, n_steps)
         generator = None
         if model is not None:
-            generator = load(model, seed, jobs, terminal).set_params(**chain)
+            generator = load(model, seed, jobs, terminal)
         oversampler = DiffusionOversampler(
             sampling_strategy=wanted,
             generator=generator,
