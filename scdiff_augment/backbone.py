@@ -144,7 +144,13 @@ class Backbone(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_cells, n_latent), float32
-            Coordinates of the encoder, then the standardised log library size.
+            Coordinates of the encoder, then, of counts and log1p values, the standardised log
+            library size, and the log scale factor where the matrix has a selection of genes.
+
+        Raises
+        ------
+        ValueError
+            If X is no such matrix, lacks genes of the model, or is on another scale.
         """
         self._require_fitted()
         X, genes = dense_matrix(X)

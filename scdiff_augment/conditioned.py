@@ -59,8 +59,8 @@ class Conditioned(Backbone):
         ------
         ValueError
             If `name` is no name or one of a column that marks synthetic cells, labels are missing
-            or too few, `within` does not name one known condition, or the model holds no cells and
-            `X` is not given.
+            or of another number than the cells, `within` does not name one known condition, or the
+            model holds no cells and `X` is not given.
         """
         self._require_fitted()
         require_condition_name(name)

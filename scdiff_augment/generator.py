@@ -84,13 +84,14 @@ class LatentDiffusion(Conditioned):
     ----------
     history_ : dict
         "encoder_loss", "decoder_loss", "denoiser_loss", "classifier_loss:<name>": a loss for each
-        training step; "n_latent": components in use; "notes": what was adapted to the data.
+        training step; "n_latent": components in use; "expression": what the matrix held; "notes":
+        what was adapted to the data.
     conditions_ : dict
         Name of each condition to the array of its classes.
     n_features_in_ : int
         Number of genes.
     genes_ : ndarray of str or None
-        Their names, where `fit` saw a data frame.
+        Their names, where `fit` saw a data frame or was given them.
     training_hashes_ : ndarray of uint64, shape (n_cells,)
         Hashes of the cells of `fit`, to tell whether a cell was among them.
 
@@ -256,6 +257,11 @@ class LatentDiffusion(Conditioned):
             Counts in ``layers["counts"]`` and log1p values in ``X``, where the model knows counts,
             otherwise values in ``X``. ``obs`` holds the conditions, "is_synthetic" and
             "synthetic_source"; ``uns["scdiff_augment"]`` says how the cells were made.
+
+        Raises
+        ------
+        ValueError
+            As in `sample`.
         """
         conditions = conditions or {}
         asked = {**SAMPLING, **options}

@@ -114,8 +114,9 @@ class DiffusionOversampler(GenerativeOverSampler):
         Class to the number of cells that were added.
 
     generator_ : LatentDiffusion
-        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells. Neither
-        this nor the attributes below exist where no cell was asked for.
+        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells. Like
+        ``synthetic_source_``, ``annotations_`` and ``history_``, it does not exist where no cell
+        was asked for.
 
     synthetic_source_ : ndarray of shape (n_new,)
         Row of X that each new cell started from; -1 for pure noise.
