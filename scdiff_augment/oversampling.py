@@ -145,6 +145,9 @@ class GenerativeOverSampler(BaseOverSampler):
             **{name: values[used] for name, values in annotations.items()},
         )
         new = cast(draw(labels), X.dtype)
+        source = getattr(self, "synthetic_source_", None)
+        if source is not None:  # rows of the cells that were learnt from: rows of X
+            self.synthetic_source_ = np.where(source < 0, -1, np.flatnonzero(used)[source])
         if sparse.issparse(X):
             container = type(X)
             stacked = sparse.vstack([X, container(new)], format=X.format)

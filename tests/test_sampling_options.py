@@ -261,6 +261,17 @@ def test_a_class_of_one_cell_cannot_be_started_from(counts):
     make_sampler(strength=0.5, sampling_strategy={"middle": 40}).fit_resample(X, y)
 
 
+def test_sources_are_rows_of_x_where_cells_without_counts_are_left_out(counts):
+    X, y = counts
+    X = X.copy()
+    X[60:65] = 0  # of "middle", before "rare"
+    sampler = make_sampler(strength=0.5)
+    with pytest.warns(UserWarning, match="5 of 100 cells have no counts"):
+        _, y_out = sampler.fit_resample(X, y)
+    np.testing.assert_array_equal(y[sampler.synthetic_source_], y_out[100:])
+    assert X[sampler.synthetic_source_].any(axis=1).all()
+
+
 def test_balance_shifts_training_to_rare_classes(counts):
     X, y = counts
     shares = []
