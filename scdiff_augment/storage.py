@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from sklearn.base import clone
 
 from . import diffusion
 from .codec import CODECS
 from .count_codec import within
+from .encoders import AutoEncoder
 from .fingerprint import digest
 from .guidance import LatentClassifier
 from .networks import Denoiser
@@ -95,7 +97,8 @@ def read(cls: type, path: Path, random_state: Any) -> Any:
     codec = CODECS[codec_meta.pop("class")].from_state(codec_meta, within(tensors, "codec."))
     parameters = description["parameters"]
     if parameters["encoder"] is None:
-        parameters["encoder"] = codec.encoder_
+        given = codec.encoder_  # what learnt in `fit` would learn anew; what was fitted stays
+        parameters["encoder"] = clone(given) if isinstance(given, AutoEncoder) else given
     model = cls(**parameters, random_state=random_state)
     model.codec_ = codec
     model.denoiser_ = Denoiser.from_state(description["denoiser"], within(tensors, "denoiser."))

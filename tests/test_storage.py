@@ -166,3 +166,11 @@ def test_an_encoder_of_the_users_own_is_refused(counts, tmp_path):
     with pytest.raises(TypeError, match="an encoder of type PCA can't be saved"):
         model.save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_the_autoencoder_of_a_loaded_model_is_trained_anew_by_fit(counts, tmp_path):
+    encoder = AutoEncoder(n_latent=3, n_steps=5)
+    make_model(encoder=encoder).fit(counts[0]).save(tmp_path / "model")
+    loaded = LatentDiffusion.load(tmp_path / "model")
+    assert loaded.encoder.get_params() == encoder.get_params() | {"hidden": [128]}
+    assert loaded.fit(counts[0][:, :30]).sample(n=2).shape == (2, 30)
