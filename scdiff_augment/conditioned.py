@@ -86,12 +86,14 @@ class Conditioned(Backbone):
                 made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            carried = []
             if outer is not None:
                 made.effects, sources = learn_effects(*outer, z, codes, len(classes))
                 names = self.conditions_[outer.name], classes
-                self.history_["notes"] += [
-                    source.told(name, outer.name, *names) for source in sources
-                ]
+                carried = [source.told(name, outer.name, *names) for source in sources]
+        before = self.history_.get(f"carried:{name}", [])
+        notes = [note for note in self.history_["notes"] if note not in before]
+        self.history_ |= {"notes": notes + carried, f"carried:{name}": carried}
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
         return self

@@ -85,7 +85,8 @@ class LatentDiffusion(Conditioned):
     history_ : dict
         "encoder_loss", "decoder_loss", "denoiser_loss", "classifier_loss:<name>": a loss for each
         training step; "n_latent": components in use; "expression": what the matrix held; "notes":
-        what was adapted to the data.
+        what was adapted to the data; "carried:<name>": those of them on a condition's combinations
+        that were never seen.
     conditions_ : dict
         Name of each condition to the array of its classes.
     n_features_in_ : int

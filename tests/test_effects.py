@@ -190,3 +190,14 @@ def test_errors_name_the_way_out(crossed):
         model.sample({"type": "d", "treatment": "yes"}, 3)
     with pytest.raises(ValueError, match="learnt within 'type', whose classes"):
         model.add_condition("type", np.where(types == "a", "z", types))
+
+
+def test_a_condition_that_is_learnt_anew_leaves_no_old_notes(crossed):
+    _, types, treatments = without(crossed)
+    model = model_of(crossed)
+    notes = model.history_["notes"]
+    assert any("never seen" in note for note in notes)
+    model.add_condition("treatment", treatments, within={"type": types})
+    assert model.history_["notes"] == notes
+    model.add_condition("treatment", treatments)
+    assert not any("never seen" in note for note in model.history_["notes"])

@@ -82,7 +82,6 @@ def add_condition(
         steps = loaded.classifier_steps
         loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
         terminal.say(f"learning {name}: {len(real):,} cells")
-        told = len(loaded.history_["notes"])
         loaded.add_condition(
             name,
             labels,
@@ -90,7 +89,7 @@ def add_condition(
             sample_weight=weight,
             within=None if within is None else _groups(loaded, within, real, model),
         )
-        for note in loaded.history_["notes"][told:]:
+        for note in loaded.history_[f"carried:{name}"]:
             terminal.say(f"note: {note}")
         save(loaded.set_params(classifier_steps=steps), place)
     terminal.done(f"wrote {model}: {described(loaded)}")

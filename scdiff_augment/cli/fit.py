@@ -80,7 +80,10 @@ def fit(
         weight = None if weight_key is None else class_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
         from scdiff_augment.generator import LatentDiffusion
+        from scdiff_augment.validation import require_condition_name
 
+        for key in labels:
+            require_condition_name(key)
         fitted = LatentDiffusion(
             expression=expression.value,
             encoder=_encoder(encoder, size),
