@@ -70,8 +70,8 @@ class Conditioned(Backbone):
             weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
         elif z is None:
             raise ValueError(
-                f"a loaded model holds no cells to learn condition '{name}' from. Pass them: "
-                f"add_condition('{name}', labels, X)."
+                f"a model that was loaded, or pretrained for a sampler, holds no cells to learn "
+                f"condition '{name}' from. Pass them: add_condition('{name}', labels, X)."
             )
         whose = "`X`" if X is not None else "`fit`"
         codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")

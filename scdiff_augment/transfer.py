@@ -63,6 +63,7 @@ def adapted(
     notes = _look_for_overlap(model, parts, genes, on_overlap)
     ours = copy.copy(model).set_params(**parameters)
     ours.classifiers_, ours.conditions_ = {}, {}
+    ours._z = ours._weight = None  # of other cells than those whose labels may come
     ours.history_ = {
         "notes": notes,
         "n_latent": model.history_["n_latent"],
@@ -99,6 +100,8 @@ def adapted(
     with bounded_threads(ours.n_jobs):
         ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch, model.decoder_steps)
     ours.genes_, ours.n_features_in_ = genes, len(genes)
+    hashes = model.training_hashes_, cell_hashes(parts, genes)  # the decoder has seen these too
+    ours.training_hashes_ = np.concatenate(hashes)
     return ours
 
 

@@ -161,6 +161,24 @@ def test_options_of_sampling_hold_for_a_generator_too(halves, option):
     assert model.get_params() == before
 
 
+def test_labels_of_the_fold_are_not_taken_for_those_of_the_pretraining(halves):
+    (X, _), (X_new, y_new) = halves
+    sampler = make_sampler(generator=make_model().fit(X))
+    sampler.fit_resample(X_new, y_new)
+    with pytest.raises(ValueError, match="holds no cells"):
+        sampler.generator_.add_condition("type", y_new)
+    sampler.generator_.add_condition("type", y_new, X_new)
+
+
+def test_cells_that_a_decoder_was_trained_on_are_seen(halves):
+    (X, _), (X_new, y_new) = halves
+    fewer = frame_of(X_new).iloc[:, 5:]
+    sampler = make_sampler(generator=make_model().fit(frame_of(X)))
+    sampler.fit_resample(fewer, y_new)
+    with pytest.raises(ValueError, match="has seen 50 of the 50 cells"):
+        make_sampler(generator=sampler.generator_, on_overlap="raise").fit_resample(fewer, y_new)
+
+
 def test_a_copy_goes_on_where_the_model_was(counts):
     model = make_model().fit(counts[0])
     copied = pickle.loads(pickle.dumps(model))
