@@ -46,6 +46,7 @@ def small(seed=0, types=("T cells", "NK cells", "B cells")):
             "condition": pd.Categorical(["ctrl", "stim"] * 50),
             "donor": pd.Categorical(["d1", "d1", "d2", "d2"] * 25),
             "code": codes,
+            "share": np.arange(100) / 100,
         },
         index=[f"cell{i}" for i in range(100)],
     )

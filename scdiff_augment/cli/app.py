@@ -37,6 +37,9 @@ class Commands(TyperGroup):
                 raise typer.Exit(130) from None
             except BrokenPipeError:  # whoever read the table has seen enough
                 raise
+            except MemoryError as error:
+                typer.echo(f"error: not enough memory. {error}", err=True)
+                raise typer.Exit(1) from error
             except (ValueError, TypeError, OSError) as error:
                 bad_input = _is_check(error)
                 if not bad_input and not isinstance(error, OSError):

@@ -89,12 +89,12 @@ class Cells:
         return columns
 
     def labels(self, key: str) -> NDArray:
-        """Column of obs, where every cell has a value.
+        """Column of obs that gives a class to every cell.
 
         Raises
         ------
         ValueError
-            If there is no such column, or values are missing.
+            If there is no such column, values are missing, or they are measurements.
         """
         obs = self.adata.obs
         require_name(key, list(obs.columns), f"obs of {self.path}", "column")
@@ -106,7 +106,14 @@ class Cells:
                 f"Give them a label, or write a file without them: "
                 f"adata[adata.obs['{key}'].notna()]."
             )
-        return column.to_numpy()
+        labels = column.to_numpy()
+        if labels.dtype.kind == "f" and (labels % 1 != 0).any():
+            first = labels[labels % 1 != 0][0]
+            raise ValueError(
+                f"obs['{key}'] of {self.path} holds measurements such as {first:g}, not classes. "
+                f"Name another column, or cut it into classes first."
+            )
+        return labels
 
     def where(self, wanted: Mapping[str, str]) -> Cells:
         """Cells that have all of these values in obs.

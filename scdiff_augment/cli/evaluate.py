@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
-from .cells import Cells, read_cells, require_file
-from .names import listed, require_name
+from .cells import read_cells, require_file
+from .comparable import halve, same_classes, tell_seen, values_of
 from .output import replacing
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
 EXAMPLES = """Examples:
 
@@ -35,12 +33,6 @@ TABLES = (".csv", ".json")
 
 PROVENANCE = "scdiff_augment"
 """Where uns says how cells were made, as `scdiff_augment.synthetic.KEY`."""
-
-UNLIKE = 0.1
-"""Share of cells of other classes from which the two files are not compared alike."""
-
-COUNTS = "counts"
-"""Layer in which counts are looked for."""
 
 
 def evaluate(
@@ -127,16 +119,16 @@ def _scored(
         cells[name] = found.marked(name == "synthetic", terminal)
     labels = {}
     if label_key is not None:
-        cells["real"] = _same_classes(cells, label_key, terminal)
+        cells["real"] = same_classes(cells, label_key, terminal)
         labels = {name: found.labels(label_key).astype(str) for name, found in cells.items()}
     elif made_for := cells["synthetic"].adata.uns.get(PROVENANCE, {}).get("label_key"):
         terminal.say(f"note: synthetic cells were made by '{made_for}'; --label-key compares those")
-    values = _values(cells, chosen=layer is not None)
+    values = values_of(cells, chosen=layer is not None)
     genes = cells["synthetic"].adata.var_names.to_numpy(dtype=str)
     if "training" in values:
-        _tell_seen(values, genes, terminal)
+        tell_seen(values, genes, terminal)
     if "null" not in cells:
-        _halve(values, labels, settings["random_state"])
+        halve(values, labels, settings["random_state"])
     sizes = ", ".join(f"{len(X):,} {name}" for name, X in values.items())
     with terminal.working(f"comparing cells ({sizes}) in {len(genes):,} genes"):
         from scdiff_augment.metrics import evaluate as score
@@ -149,93 +141,6 @@ def _scored(
         return score(**given, **settings)
 
 
-def _same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) -> Cells:
-    """Real cells of the synthetic cells' classes; what cannot be compared is said."""
-    import numpy as np
-
-    real, synthetic = (cells[name].labels(label_key).astype(str) for name in ("real", "synthetic"))
-    known = sorted(set(synthetic))
-    for label in known:
-        require_name(
-            label, sorted(set(real)), f"obs['{label_key}'] of {cells['real'].path}", "class"
-        )
-    compared = np.isin(real, known)
-    if not compared.all():
-        left_out = sorted(set(real[~compared]))
-        terminal.say(f"note: real cells of {listed(left_out)} are left out: no synthetic ones")
-    share, other = (
-        np.array([(labels == label).mean() for label in known])
-        for labels in (real[compared], synthetic)
-    )
-    if np.abs(share - other).sum() / 2 > UNLIKE:
-        terminal.say(
-            "note: classes come in other proportions in the two files, which the figures of all "
-            "cells show; those of each class are free of it"
-        )
-    return cells["real"].take(compared)
-
-
-def _tell_seen(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
-    """Say how many of the real cells the model has seen."""
-    from scdiff_augment.expression import take_apart
-    from scdiff_augment.fingerprint import cell_hashes, overlap
-
-    real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
-    if n_seen := overlap(real, seen):
-        terminal.say(
-            f"note: {n_seen:,} of {len(real):,} real cells are in --training; figures of "
-            f"memorisation, and their null, need real cells that the model has not seen"
-        )
-
-
-def _values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
-    """Dense matrices of the synthetic cells' genes: all of them counts, or none.
-
-    Without a layer that was `chosen`, real cells are read from their layer of counts, if any.
-
-    Raises
-    ------
-    ValueError
-        If a file lacks genes, or has no counts where the real cells are counts, or only counts
-        where they are not.
-    """
-    from scdiff_augment.expression import detect_kind
-
-    genes = cells["synthetic"].adata.var_names.to_numpy()
-    real = cells["real"]
-    if not chosen and COUNTS in real.adata.layers:
-        real = replace(real, layer=COUNTS)
-    values = {"real": real.frame(genes).to_numpy()}
-    counts = detect_kind(values["real"]) == "counts"
-    for name, found in cells.items():
-        if name == "real":
-            continue
-        for layer in (None, *({COUNTS} & set(found.adata.layers))):
-            X = replace(found, layer=layer).frame(genes).to_numpy()
-            if (detect_kind(X) == "counts") == counts:
-                values[name] = X
-                break
-        else:
-            raise ValueError(
-                f"{real.place} of {real.path} holds {'' if counts else 'no '}counts, but "
-                f"{found.path} {'has none' if counts else 'only counts'}. Name another layer of "
-                f"{real.path} with --layer: {listed(['X', *real.adata.layers])}."
-            )
-    return values
-
-
-def _halve(values: dict[str, NDArray], labels: dict[str, NDArray], seed: int) -> None:
-    """Part the real cells of each class at random; every second one becomes the null."""
-    import numpy as np
-
-    X, classes = values["real"], labels.get("real")
-    order = np.random.default_rng(seed).permutation(len(X))
-    if classes is not None:
-        order = order[np.argsort(classes[order], kind="stable")]
-        labels["real"], labels["null"] = classes[order[::2]], classes[order[1::2]]
-    values["real"], values["null"] = X[order[::2]], X[order[1::2]]
-
-
 def _print(table: pd.DataFrame) -> None:
     """Show a block for each class; what could not be told is left out."""
     ranged = (table["null_low"] < table["null_high"]).any()
@@ -243,5 +148,8 @@ def _print(table: pd.DataFrame) -> None:
     for label, rows in table.groupby("class", sort=False):
         told = shown.loc[rows.index].dropna(subset="synthetic")
         typer.echo(f"{label}, {rows['n'].iloc[0]:,} real and as many synthetic")
-        typer.echo(told.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-        typer.echo()
+        if told.empty:
+            typer.echo("too few for any figure\n")
+            continue
+        text = told.to_string(index=False, float_format="{:.4g}".format, na_rep="-")
+        typer.echo(f"{text}\n")

@@ -44,6 +44,13 @@ def fit(
         str | None,
         typer.Option(help="Column of obs whose rare classes are seen more often in training."),
     ] = None,
+    group_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of obs: the denoiser starts at a Gaussian for each of its "
+            "classes. [default: clusters]"
+        ),
+    ] = None,
     layer: options.Layer = None,
     expression: options.Expression = options.Scale.AUTO,
     encoder: Annotated[
@@ -71,6 +78,7 @@ def fit(
         real = read_cells(cells, layer, terminal)
         labels = {key: real.labels(key) for key in label_key or []}
         weight = None if weight_key is None else class_weights(real.labels(weight_key))
+        groups = None if group_key is None else real.labels(group_key)
         from scdiff_augment.generator import LatentDiffusion
 
         fitted = LatentDiffusion(
@@ -85,7 +93,7 @@ def fit(
             verbose=terminal.verbose,
         )
         terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
-        fitted.fit(real.frame(), sample_weight=weight)
+        fitted.fit(real.frame(), groups=groups, sample_weight=weight)
         for key, classes in labels.items():
             fitted.add_condition(key, classes)
         fitted.history_[READ] = {"layer": real.layer, "weight_key": weight_key}

@@ -34,6 +34,12 @@ class Scale(StrEnum):
     REAL = "real"
 
 
+def _not_zero(jobs: int | None) -> int | None:
+    if jobs == 0:
+        raise typer.BadParameter("0 threads do nothing; use 1, more, or -1 for all cores.")
+    return jobs
+
+
 CellsIn = Annotated[Path, typer.Argument(metavar="CELLS", help="Real cells: .h5ad or .zarr.")]
 ModelIn = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.")]
 CellsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .h5ad or .zarr.")]
@@ -82,9 +88,13 @@ Interval = Annotated[
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option(min=0, help="Makes the run repeatable. [default: drawn, and told]")
+    int | None,
+    typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable. [default: drawn, and told]"),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Threads; -1 for all cores. [default: 1]")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(callback=_not_zero, help="Threads; -1 for all cores. [default: 1]"),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 

@@ -169,8 +169,8 @@ def oversample(
             terminal.say(f"note: {note}")
         write_cells(more, place, out)
     added = more.obs[label_key].iloc[len(real) :].value_counts()
-    counted = listed(f"{label} +{n}" for label, n in added.items() if n)
-    terminal.done(f"wrote {out}: {more.n_obs:,} cells × {more.n_vars:,} genes; {counted}")
+    counted = listed(f"{label} {n}" for label, n in added.items() if n)
+    terminal.done(f"wrote {out}: {more.n_obs:,} cells × {more.n_vars:,} genes; added: {counted}")
 
 
 def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:

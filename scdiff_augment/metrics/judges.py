@@ -25,6 +25,8 @@ Kind = Literal["pca", "genes"]
 STATISTICS: dict[str, Callable[[NDArray], NDArray]] = {
     "mean": lambda X: X.mean(axis=0, dtype=np.float64),
     "sd": lambda X: X.std(axis=0, dtype=np.float64),
+    "q10": lambda X: np.quantile(X, 0.1, axis=0),
+    "q90": lambda X: np.quantile(X, 0.9, axis=0),
     "zeros": lambda X: (X == 0).mean(axis=0),
 }
 """What is said of a telling gene."""
@@ -167,7 +169,8 @@ def telling_genes(
     -------
     DataFrame
         A row for each gene, the most telling first: "importance" (mean decrease of impurity, sums
-        to 1), and "mean_", "sd_" and "zeros_" "real" and "synthetic".
+        to 1), and, each for "real" and "synthetic": "mean_", "sd_", "q10_" and "q90_" (quantiles)
+        and "zeros_" (share of cells without the gene).
 
     Raises
     ------

@@ -302,13 +302,3 @@ def test_every_study_is_found_with_both_modules():
     for study in STUDIES.values():
         assert all(file.is_file() for file in study.code)
         study.parameters()
-
-
-def test_configs_of_the_project_are_valid():
-    found = {}
-    for path in (registry.HERE.parent / "configs").glob("*.yaml"):
-        raw = yaml.safe_load(path.read_text())
-        if "study" in raw:
-            found[path.stem] = parse_study_config(raw, path.parent)
-            assert found[path.stem].name == path.stem
-    assert {"samplers", "joint_conditions"} <= set(found)

@@ -176,7 +176,7 @@ def test_the_verdict_follows_from_the_rows():
     }
     few, fewest, cost, real, back = view.verdict(rows_of(mmd))
     assert few.outcome == "missed"  # .003 above the 1,000 steps
-    assert "MMD 0.013 against 0.010 (+0.003)" in few.text
+    assert "MMD 0.013 against 0.010 (+0.003 ± 0.000)" in few.text
     # 10 steps of dpm++ are within the margin, but 20 are not.
     assert fewest.text.endswith("toy, ddim: 50; toy, dpm++: 50.")
     assert "50 (toy) times" in cost.text
