@@ -132,13 +132,17 @@ def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 50)
         guess = z
         if lower > 0:  # Euler upwards
             guess = z / keep - (1 / keep - 1) * model(z, lower.expand(len(z)))
-        z = _solve(
-            lambda x, k=keep, s=sigma: k * x + (1 - k) * model(x, s.expand(len(x))),
-            z,
-            guess,
-            n_iterations,
-        )
+        z = _solve(_ddim_step(model, sigma, keep), z, guess, n_iterations)
     return z
+
+
+def _ddim_step(model: Model, sigma: Tensor, keep: Tensor) -> Callable[[Tensor], Tensor]:
+    """One step of `sample_ddim` from level `sigma` to ``keep * sigma``."""
+
+    def step(z: Tensor) -> Tensor:
+        return keep * z + (1 - keep) * model(z, sigma.expand(len(z)))
+
+    return step
 
 
 def _solve(
