@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -53,9 +54,8 @@ def write_report(
     for name, frame in tables.items():
         if len(frame):
             files.append(folder / f"{name}.parquet")
-            write_with(
-                files[-1], lambda p, f=frame: f.to_parquet(p, index=False, compression="zstd")
-            )  # type: ignore[misc]
+            write = partial(frame.to_parquet, index=False, compression="zstd")
+            write_with(files[-1], write)
     table = statistics.summarise(rows, config.scores)
     files += [folder / "table.csv", folder / "table.md"]
     write_with(files[-2], lambda p: table.to_csv(p, index=False, float_format="%.4f"))
