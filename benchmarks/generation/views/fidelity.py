@@ -26,7 +26,7 @@ NOTES = [
     "training; figures by class take cells that were asked for by class, as many as the second "
     "part has.",
     "Forest AUC depends on the number of trees, and MMD on the number of cells: only figures of "
-    "one study can be compared. Columns of the published figures are scored against training cells.",
+    "one study can be compared. Published figures are scored against training cells.",
     "The map is made of real and synthetic cells together.",
 ]
 TARGETS = {
