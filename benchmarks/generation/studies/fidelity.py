@@ -123,6 +123,7 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
         "synthetic_named": by_name[drawn],
         "genes": data.genes,
         "markers": _markers(X[train], y[train]),
+        "telling_gene": telling.index.to_numpy(dtype=str),
         **{f"telling_{c}": telling[c].to_numpy() for c in telling},
     }
     return Output(rows, arrays)

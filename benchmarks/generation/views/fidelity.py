@@ -196,4 +196,4 @@ def _draw_moments(figure: Figure, a: Arrays) -> None:
 def _draw_telling(figure: Figure, a: Arrays) -> None:
     start = "telling_"
     table = pd.DataFrame({k.removeprefix(start): v for k, v in a.items() if k.startswith(start)})
-    plotting.telling_genes(table, ax=figure.add_subplot())
+    plotting.telling_genes(table.set_index("gene"), ax=figure.add_subplot())
