@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 CONFIG ?= benchmarks/configs/main.yaml
 
-.PHONY: help benchmark test lint unit ui clean
+.PHONY: help benchmark test lint unit smoke ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,7 +15,7 @@ benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cell
 ui: .venv/benchmark  ## open MLflow on the runs so far
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-test: lint unit  ## everything that CI runs
+test: lint unit smoke  ## everything that CI runs
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -24,6 +24,10 @@ lint: .venv/test
 
 unit: .venv/test
 	$(RUN) -m pytest -n 2 --durations=10
+
+smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
+	mkdir -p .cache
+	$(RUN) -m benchmarks benchmarks/configs/smoke.yaml --out .cache --tracking-uri sqlite:///.cache/mlflow.db
 
 .venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -38,20 +39,27 @@ def save_generators(units: Sequence[Unit], folder: Path) -> dict[str, Path]:
             continue
         stamp = place.with_name(f"{unit.dataset.name}.{STAMP}")
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != unit.key:
-            with one_thread():
-                sampler = unit.build().sampler
-                if not hasattr(sampler, "random_state"):
-                    continue
-                X, y, _ = unit.cells()
-                named = pd.DataFrame(X, columns=unit.dataset.genes[unit.genes])
-                sampler.fit_resample(named, y)
-                if not hasattr(sampler, "generator_"):
-                    continue
-                place.parent.mkdir(exist_ok=True)
-                sampler.generator_.save(place, overwrite=True)
+            generator = _refit(unit)
+            if generator is None:
+                continue
+            place.parent.mkdir(exist_ok=True)
+            generator.save(place, overwrite=True)
             write_text(stamp, unit.key)
         found[unit.dataset.name] = place
     return found
+
+
+def _refit(unit: Unit) -> Any:
+    """Return the unit's generator, None where there is none; its rows say what it raised."""
+    X, y, _ = unit.cells()
+    named = pd.DataFrame(X, columns=unit.dataset.genes[unit.genes])
+    try:
+        with one_thread():
+            sampler = unit.build().sampler
+            sampler.fit_resample(named, y)
+    except Exception:  # as in units.py: a strategy may raise anything
+        return None
+    return getattr(sampler, "generator_", None)
 
 
 def saved_generators(folder: Path) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from benchmarks import figures, statistics
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, describe
-from benchmarks.page import environment, render
+from benchmarks.page import MOST_PLOTS, environment, render
 from benchmarks.runner import Results
 from benchmarks.scores import SCORES
 from benchmarks.sentences import sentences
@@ -53,7 +54,8 @@ def write_report(
     for name, frame in tables.items():
         if len(frame):
             files.append(folder / f"{name}.parquet")
-            write_with(files[-1], lambda p, f=frame: f.to_parquet(p, index=False))  # type: ignore[misc]
+            write = partial(frame.to_parquet, index=False, compression="zstd")
+            write_with(files[-1], write)
     table = statistics.summarise(rows, config.scores)
     files += [folder / "table.csv", folder / "table.md"]
     write_with(files[-2], lambda p: table.to_csv(p, index=False, float_format="%.4f"))
@@ -62,7 +64,7 @@ def write_report(
     figure_folder.mkdir(exist_ok=True)
     colour = figures.colours(config.arms, config.trivial_arms)
     blocks = statistics.blocks(rows)
-    for block in blocks:
+    for block in blocks if len(blocks) <= MOST_PLOTS else []:
         stem = figure_folder / block.stem
         files += figures.save_overview(block.rows, config.main_score, colour, block.title, stem)
     files.append(folder / "config.yaml")

@@ -55,7 +55,6 @@ def sentences(summary: Summary) -> list[str]:
 def _case(summary: Summary, block: Block, contrast: Contrast) -> str:
     where = f", {block.title}" if len(summary.blocks) > 1 else ""
     interval = contrast.difference
-    return (
-        f"{CLASSIFIERS[contrast.classifier].title}{where}, {signed(interval.mean)} "
-        f"[{signed(interval.low)}, {signed(interval.high)}]"
-    )
+    known = f"[{signed(interval.low)}, {signed(interval.high)}]"
+    ends = "(no interval)" if np.isnan(interval.low) else known
+    return f"{CLASSIFIERS[contrast.classifier].title}{where}, {signed(interval.mean)} {ends}"

@@ -119,23 +119,52 @@ def sample_dpmpp(
     return z
 
 
-def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 10) -> Tensor:
+def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 50) -> Tensor:
     """Noise from which `sample_ddim` leads to `z`, level by level upwards ([ddim] §4.3).
 
     Each step solves DDIM's own equation for the noisier latent by fixed-point iteration, where the
     usual inversion evaluates the model at the level below and drifts (Pan et al. 2023,
-    arXiv:2309.04907).
+    arXiv:2309.04907). Between modes the equation is stiff: there the iteration takes shorter steps,
+    cell by cell, for as long as it gains.
     """
     for lower, sigma in pairwise(sigmas.flip(0)):
         keep = lower / sigma
-        noisier = z
-        if lower > 0:  # Euler upwards, a first guess
-            noisier = z / keep - (1 / keep - 1) * model(z, lower.expand(len(z)))
-        for _ in range(n_iterations):
-            back = keep * noisier + (1 - keep) * model(noisier, sigma.expand(len(z)))
-            noisier = noisier + (z - back)
-        z = noisier
+        guess = z
+        if lower > 0:  # Euler upwards
+            guess = z / keep - (1 / keep - 1) * model(z, lower.expand(len(z)))
+        z = _solve(_ddim_step(model, sigma, keep), z, guess, n_iterations)
     return z
+
+
+def _ddim_step(model: Model, sigma: Tensor, keep: Tensor) -> Callable[[Tensor], Tensor]:
+    """One step of `sample_ddim` from level `sigma` to ``keep * sigma``."""
+
+    def step(z: Tensor) -> Tensor:
+        return keep * z + (1 - keep) * model(z, sigma.expand(len(z)))
+
+    return step
+
+
+def _solve(
+    step: Callable[[Tensor], Tensor], target: Tensor, guess: Tensor, n_iterations: int
+) -> Tensor:
+    """Find where `step` leads to `target`, row by row, by damped fixed-point iteration."""
+    found, error = guess.clone(), target - step(guess)
+    norm, damping = error.norm(dim=1), torch.ones(len(target), 1, dtype=target.dtype)
+    enough = 1e-6 * target.norm(dim=1).clamp(min=1e-3)
+    for _ in range(n_iterations):
+        rows = (norm > enough).nonzero()[:, 0]
+        if len(rows) == 0:
+            break
+        trial = found[rows] + damping[rows] * error[rows]
+        left = target[rows] - step(trial)
+        gained = left.norm(dim=1) < norm[rows]
+        kept = rows[gained]
+        found[kept], error[kept] = trial[gained], left[gained]
+        norm[kept] = left[gained].norm(dim=1)
+        damping[kept] = (1.5 * damping[kept]).clamp(max=1)
+        damping[rows[~gained]] /= 2
+    return found
 
 
 SAMPLERS = {"ddpm": sample_ddpm, "ddim": sample_ddim, "dpm++": sample_dpmpp}

@@ -75,6 +75,6 @@ def from_inversion(
 
     Weight 0 leads back to `z`: what a cell has of its own, among the source's cells, goes along.
     """
-    noisy = diffusion.invert_ddim(mix(0.0), z, sigmas, n_iterations=5)
+    noisy = diffusion.invert_ddim(mix(0.0), z, sigmas)
     for weight in weights:
         yield diffusion.sample_ddim(mix(weight), noisy, sigmas)

@@ -11,9 +11,11 @@ from sklearn.model_selection import StratifiedKFold
 
 from benchmarks import strategies, units
 from benchmarks.classifiers import build_classifier
+from benchmarks.models import save_generators, saved_generators
 from benchmarks.runner import load_datasets, make_units
 from benchmarks.strategies import Entry, Strategy, build_strategy
 from benchmarks.thresholds import TunedThresholds, log_proba, tune_weights
+from scdiff_augment import LatentDiffusion
 
 DRAW = {"kind": "rare_cell_draw", "rare": ["D"], "n": [4], "n_other": 40, "draws": 1}
 
@@ -146,3 +148,24 @@ def test_shares_and_genes_reach_the_sampler(make_config):
     X, *_ = half.cells()
     assert X.shape[1] == 12
     assert half.key != replace(half, study=make_config(strategies=[entry], n_genes=13)).key
+
+
+def test_the_generator_of_the_first_fold_is_kept_and_a_broken_one_harms_nothing(
+    make_config, tmp_path, monkeypatch
+):
+    tiny = {"n_latent": 5, "width": 16, "decoder_steps": 10, "denoiser_steps": 10, "n_steps": 5}
+    config = make_config(strategies=["none", {"name": "diffusion", "params": tiny}])
+    made = make_units(config, load_datasets(config))
+    (path,) = save_generators(made, tmp_path).values()
+    model = LatentDiffusion.load(path, random_state=0)
+    assert list(model.genes_) == made[0].dataset.genes.tolist()
+    assert model.sample({"y": "D"}, 3).shape == (3, 60)
+    before = path.stat().st_mtime_ns
+    assert save_generators(made, tmp_path) == saved_generators(tmp_path) == {"toy": path}
+    assert path.stat().st_mtime_ns == before
+
+    def broken(sampling_strategy, random_state, **params):
+        raise RuntimeError("no generator today")
+
+    monkeypatch.setitem(strategies.STRATEGIES, "diffusion", Entry(broken))
+    assert save_generators(made, tmp_path / "other") == {}
