@@ -142,6 +142,8 @@ def process(*arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "scdiff_augment", *arguments],
         env=environment,
+        # A job in the background ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
     )
 

@@ -89,7 +89,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(cluster, make_config, tmp_pat
     rows = found.rows
     assert not rows.duplicated(["dataset", "fold", "strategy", "classifier"]).any()
     assert len(rows) == 24
-    assert (rows["status"] == "ok").all()
+    assert (rows["status"] == "ok").all(), rows.loc[rows["status"] != "ok", "error"].tolist()
     # The rows are those of one process, whoever computed them.
     monkeypatch.setattr(runner, "keep", keep)
     prepare_folder(tmp_path / "local")

@@ -99,7 +99,7 @@ def test_the_fixed_point_brings_cells_back_where_euler_does_not(config, dataset)
     fixed, euler = samplers._inversion(model, dataset.X[:20], 40)
     assert fixed["median_error"] < 1e-3 < euler["median_error"]
     assert fixed["not_back"] <= euler["not_back"]
-    assert fixed["evaluations"] > 5 * euler["evaluations"]
+    assert fixed["evaluations"] > euler["evaluations"]
 
 
 def test_a_unit_that_went_to_a_process_gives_the_same_rows(config):

@@ -38,7 +38,7 @@ NOTES = [
     "There and back: held-out cells are encoded, led to noise and back by deterministic DDIM over "
     "the same levels; the error is the distance of the latents over the latent's length. “Euler” "
     "is the usual inversion, “fixed point” solves each step's own equation "
-    "(LatentDiffusion.invert) and evaluates the denoiser about eleven times as often.",
+    "(LatentDiffusion.invert) and evaluates the denoiser several times a step.",
 ]
 
 
