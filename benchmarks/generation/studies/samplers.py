@@ -177,7 +177,7 @@ def _inversion(model: LatentDiffusion, X: NDArray, n_steps: int) -> list[dict[st
 
 
 def _per_cell(calls: list[int], X: NDArray) -> int:
-    """Evaluations of the denoiser for a cell, on average: some need more of them than others."""
+    """Return evaluations of the denoiser for a cell, on average: some need more than others."""
     return round(sum(calls) / len(X))
 
 
