@@ -42,10 +42,9 @@ def log_generator(client: Any, experiment: str, run_id: str, name: str, path: Pa
         params=ParamSchema([ParamSpec("guidance_scale", "double", 1.0)]),
     )
     code = Path(__file__).with_name("pyfunc_generator.py")
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         # It wants an input example, which would load and run the model at every logging, and type
-        # hints, which it would read as a schema beside the signature.
-        warnings.simplefilter("ignore", UserWarning)
+        # hints, which it would read as a schema beside the signature; and it says so past filters.
         folder = Path(scratch) / "model"
         mlflow.pyfunc.save_model(
             folder,
