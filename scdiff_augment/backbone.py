@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,10 +12,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from . import diffusion, learning, storage
+from . import diffusion, learning
 from .codec import codec_for, latent_size
 from .encoders import PCAEncoder
-from .expression import Expression, integer_fraction, put_together, take_apart
+from .expression import Expression, detect_kind, integer_fraction, put_together, take_apart
 from .fingerprint import cell_hashes
 from .guidance import LatentClassifier
 from .mixture import clusters
@@ -156,7 +155,7 @@ class Backbone(BaseEstimator):
         X, genes = dense_matrix(X)
         X = same_genes(X, genes, self.n_features_in_, self.genes_)
         with bounded_threads(self.n_jobs):
-            return self.codec_.encode(take_apart(X, self._kind))
+            return self.codec_.encode(take_apart(X, self._kind_of(X)))
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
         """Draw expression given latents; counts come with their sampling noise.
@@ -241,52 +240,6 @@ class Backbone(BaseEstimator):
             start = self._centre(sigmas[0], len(unit)) + sigmas[0] * unit
             return diffusion.sample_ddim(self.denoiser_, start, sigmas).numpy()
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder of safetensors and JSON.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder; created. It holds no cells, only hashes of those of `fit`.
-        overwrite : bool, default=False
-            Whether a model that is there may be replaced. It stays intact until the new one is
-            complete.
-
-        Raises
-        ------
-        FileExistsError
-            If there is something at `path` that may not be replaced.
-        TypeError
-            If the encoder is an object that cannot be kept without pickle.
-        """
-        self._require_fitted()
-        storage.write(self, Path(path), overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path, *, random_state: Any = None) -> Self:
-        """Read a model that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder.
-        random_state : int, numpy.random.Generator or None, default=None
-            Source of randomness from here on.
-
-        Returns
-        -------
-        object
-            Ready to sample; `add_condition` needs cells.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such folder, or a file of it is missing.
-        ValueError
-            If the folder is no such model, was cut off, altered, or written by a newer version.
-        """
-        return storage.read(cls, Path(path), random_state)
-
     def sigmas(self) -> torch.Tensor:
         """Noise levels that the sampler visits, falling, the last is 0."""
         highest = None if self.n_steps >= self.n_timesteps else self.sigma_max_
@@ -331,6 +284,11 @@ class Backbone(BaseEstimator):
         """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
         zeros = torch.zeros(n_cells, self.denoiser_.scale.shape[0])
         return self.denoiser_(zeros, sigma.expand(n_cells))
+
+    def _kind_of(self, X: NDArray) -> str:
+        """Tell what X holds: a model of counts reads counts and their log1p alike."""
+        found = detect_kind(X)
+        return found if "real" not in (found, self._kind) else self._kind
 
     def _reset_randomness(self) -> None:
         self._rng, self._torch = generators(self.random_state)

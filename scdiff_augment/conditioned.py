@@ -1,15 +1,16 @@
-"""Conditions: learnt one by one on top of a backbone, which they leave as it is."""
+"""Conditions: learnt one by one on top of a backbone; the whole is saved and loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from . import learning
+from . import learning, storage
 from .backbone import Backbone
 from .effects import learn_effects
 from .targets import groups_of, require_same_groups
@@ -18,7 +19,7 @@ from .validation import require_codes, require_condition_name, require_weights
 
 
 class Conditioned(Backbone):
-    """What of `LatentDiffusion` learns conditions; parameters are documented there."""
+    """What of `LatentDiffusion` learns and keeps conditions; parameters are documented there."""
 
     def add_condition(
         self,
@@ -97,3 +98,49 @@ class Conditioned(Backbone):
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
         return self
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder of safetensors and JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder; created. It holds no cells, only hashes of those of `fit`.
+        overwrite : bool, default=False
+            Whether a model that is there may be replaced. It stays intact until the new one is
+            complete.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `path` that may not be replaced.
+        TypeError
+            If the encoder is an object that cannot be kept without pickle.
+        """
+        self._require_fitted()
+        storage.write(self, Path(path), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path, *, random_state: Any = None) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        random_state : int, numpy.random.Generator or None, default=None
+            Source of randomness from here on.
+
+        Returns
+        -------
+        object
+            Ready to sample; `add_condition` needs cells.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or a file of it is missing.
+        ValueError
+            If the folder is no such model, was cut off, altered, or written by a newer version.
+        """
+        return storage.read(cls, Path(path), random_state)

@@ -126,8 +126,14 @@ class CountCodec:
 
     def encode(self, parts: Expression) -> NDArray[np.float32]:
         """Latents of real cells, (cells, n_latent + sizes)."""
-        coordinates = self.encoder_.transform(self._features(parts))
-        return self._latents(coordinates, self._log_sizes(parts))
+        sizes = self._log_sizes(parts)
+        if sizes.shape[1] != len(self.size_mean_):
+            raise ValueError(
+                "these cells and those of `fit` must be normalised alike: one holds log1p values "
+                "that were normalised over more genes than the matrix has, the other does not. "
+                "Use one scale for both."
+            )
+        return self._latents(self.encoder_.transform(self._features(parts)), sizes)
 
     def for_genes(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 from typing import Any
 
@@ -38,12 +39,13 @@ PARAMETERS: dict[str, list] = {
 
 
 def clone_but_keep(estimator: Any, names: tuple[str, ...]) -> Any:
-    """Copy an estimator without what it learnt; share fitted objects given as parameters.
+    """Copy an estimator without what it learnt; keep what objects given as parameters have learnt.
 
-    scikit-learn's `clone` would strip a fitted encoder or generator of all it has learnt.
+    scikit-learn's `clone` would strip a fitted encoder or generator of all it has learnt. Copies of
+    these are shallow: they share what was learnt, but parameters set on one leave the other alone.
     """
     parameters = {
-        name: value if name in names else clone(value, safe=False)
+        name: copy.copy(value) if name in names else clone(value, safe=False)
         for name, value in estimator.get_params(deep=False).items()
     }
     fresh = type(estimator)(**parameters)

@@ -84,10 +84,11 @@ def require_labels(y: Any, name: str = "y") -> None:
 
 def require_condition_name(name: Any) -> None:
     """Refuse names that can't be a column of obs beside those that mark synthetic cells."""
-    if not isinstance(name, str) or not name or name in (MARK, SOURCE):
+    if not isinstance(name, str) or not name or name in (MARK, SOURCE) or "/" in name:
         raise ValueError(
             f"a condition must be named by a string other than '', '{MARK}' and '{SOURCE}', which "
-            f"are columns of obs for synthetic cells, got {name!r}. Use another name."
+            f"are columns of obs for synthetic cells, and without '/', which files can't hold in "
+            f"names of columns; got {name!r}. Use another name."
         )
 
 

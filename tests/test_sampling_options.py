@@ -335,3 +335,23 @@ def test_options_reach_the_model(counts):
     a, b = (s.fit_resample(X, y)[0] for s in (quiet, loud))
     assert not np.array_equal(a, b)
     assert make_model().fit(X).genes_ is None
+
+
+def test_a_model_of_counts_reads_log_values_and_the_other_way_round(counts):
+    X = counts[0]
+    model = make_model().fit(X)
+    np.testing.assert_allclose(model.encode(depth_normalised(X)), model.encode(X), atol=1e-4)
+    log_model = make_model().fit(depth_normalised(X))
+    np.testing.assert_allclose(
+        log_model.encode(X), log_model.encode(depth_normalised(X)), atol=1e-4
+    )
+    selected = make_model().fit(depth_normalised(X)[:, :30])
+    with pytest.raises(ValueError, match="must be normalised alike"):
+        selected.encode(X[:, :30])
+    with pytest.raises(ValueError, match="needs non-negative values"):
+        model.encode(X - 5.0)
+
+
+def test_names_that_files_cannot_hold_are_refused(counts):
+    with pytest.raises(ValueError, match="without '/'"):
+        make_model().fit(counts[0]).add_condition("a/b", counts[1])

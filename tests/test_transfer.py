@@ -40,7 +40,9 @@ def test_backbone_and_codec_are_kept_and_the_model_is_not_touched(halves):
     model = make_model(decoder_steps=200).fit(X).add_condition("tissue", labels)
     before = model.sample_adata({"tissue": "rare"}, 3).uns
     sampler = clone(make_sampler(generator=model))
-    assert sampler.generator is model
+    assert sampler.generator.denoiser_ is model.denoiser_
+    clone(sampler).set_params(generator__n_steps=7)
+    assert model.n_steps == sampler.generator.n_steps == 5
     out, y_out = sampler.fit_resample(X_new, y_new)
     assert list(sampler.generator_.conditions_) == ["y"]
     assert list(model.conditions_) == ["tissue"]
