@@ -25,6 +25,8 @@ def sentences(summary: Summary) -> list[str]:
     list of str
         Negative results stand beside positive ones.
     """
+    if summary.makers and not summary.config.trivial_arms:
+        return ["The study has no trivial arm, so nothing says whether a model was worth learning."]
     lines = []
     sign = 1 if SCORES[summary.config.main_score].higher_is_better else -1
     for arm in summary.makers:
