@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from .expression import Expression, detect_kind, integer_fraction, put_together,
 from .fingerprint import cell_hashes
 from .guidance import LatentClassifier
 from .mixture import clusters
+from .networks import Denoiser
 from .parameters import PARAMETERS, clone_but_keep
 from .training import bounded_threads
 from .validation import (
@@ -181,8 +183,11 @@ class Backbone(BaseEstimator):
             values, factor = self.codec_.decode(z, self._rng)
         return put_together(values, self._kind, total=self._total, factor=factor)
 
-    def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
+    def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float64]:
         """Noise from which deterministic DDIM leads back to the cells, without any condition.
+
+        Both ways are computed in double precision: between modes small errors grow, and a few of
+        a hundred cells would not come back in single precision.
 
         Parameters
         ----------
@@ -193,7 +198,7 @@ class Backbone(BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_cells, n_latent), float32
+        ndarray of shape (n_cells, n_latent), float64
             Noise of unit variance, as far as the model describes the cells.
 
         Raises
@@ -206,11 +211,11 @@ class Backbone(BaseEstimator):
         Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502, section 4.3.
         """
         require_steps(n_steps)
-        z = torch.from_numpy(self.encode(X))
-        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        z = torch.from_numpy(self.encode(X)).double()
+        exact, sigmas = self._in_double(n_steps)
         with bounded_threads(self.n_jobs), torch.no_grad():
-            noisy = diffusion.invert_ddim(self.denoiser_, z, sigmas)
-            return ((noisy - self._centre(sigmas[0], len(z))) / sigmas[0]).numpy()
+            noisy = diffusion.invert_ddim(exact, z, sigmas)
+            return ((noisy - _centre(exact, sigmas[0], z)) / sigmas[0]).numpy()
 
     def from_noise(self, noise: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
         """Latents that deterministic DDIM makes of given noise: the way back from `invert`.
@@ -234,11 +239,12 @@ class Backbone(BaseEstimator):
         """
         self._require_fitted()
         require_steps(n_steps)
-        unit = torch.from_numpy(require_latents("noise", noise, len(self.denoiser_.scale)))
-        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        values = require_latents("noise", noise, len(self.denoiser_.scale), np.float64)
+        unit = torch.from_numpy(values)
+        exact, sigmas = self._in_double(n_steps)
         with bounded_threads(self.n_jobs), torch.no_grad():
-            start = self._centre(sigmas[0], len(unit)) + sigmas[0] * unit
-            return diffusion.sample_ddim(self.denoiser_, start, sigmas).numpy()
+            start = _centre(exact, sigmas[0], unit) + sigmas[0] * unit
+            return diffusion.sample_ddim(exact, start, sigmas).float().numpy()
 
     def sigmas(self) -> torch.Tensor:
         """Noise levels that the sampler visits, falling, the last is 0."""
@@ -280,10 +286,10 @@ class Backbone(BaseEstimator):
         )
         self.history_["denoiser_loss"] = self._watch(steps, self.denoiser_steps, "denoiser")
 
-    def _centre(self, sigma: torch.Tensor, n_cells: int) -> torch.Tensor:
-        """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
-        zeros = torch.zeros(n_cells, self.denoiser_.scale.shape[0])
-        return self.denoiser_(zeros, sigma.expand(n_cells))
+    def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
+        """Return denoiser and levels of a way between cells and noise, in double precision."""
+        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        return copy.deepcopy(self.denoiser_).double(), sigmas.double()
 
     def _kind_of(self, X: NDArray) -> str:
         """Tell what X holds: a model of counts reads counts and their log1p alike."""
@@ -314,6 +320,11 @@ class Backbone(BaseEstimator):
 
     def __sklearn_clone__(self) -> Self:
         return clone_but_keep(self, ("encoder",))
+
+
+def _centre(denoiser: Denoiser, sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
+    return denoiser(torch.zeros_like(like), sigma.expand(len(like)))
 
 
 def generators(random_state: Any) -> tuple[np.random.Generator, torch.Generator]:

@@ -119,13 +119,14 @@ def sample_dpmpp(
     return z
 
 
-def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 50) -> Tensor:
+def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 100) -> Tensor:
     """Noise from which `sample_ddim` leads to `z`, level by level upwards ([ddim] §4.3).
 
     Each step solves DDIM's own equation for the noisier latent by fixed-point iteration, where the
     usual inversion evaluates the model at the level below and drifts (Pan et al. 2023,
     arXiv:2309.04907). Between modes the equation is stiff: there the iteration takes shorter steps,
-    cell by cell, for as long as it gains.
+    cell by cell, for as long as it gains. Small errors grow there too: in double precision far
+    more cells come back.
     """
     for lower, sigma in pairwise(sigmas.flip(0)):
         keep = lower / sigma
@@ -151,7 +152,8 @@ def _solve(
     """Find where `step` leads to `target`, row by row, by damped fixed-point iteration."""
     found, error = guess.clone(), target - step(guess)
     norm, damping = error.norm(dim=1), torch.ones(len(target), 1, dtype=target.dtype)
-    enough = 1e-6 * target.norm(dim=1).clamp(min=1e-3)
+    tolerance = max(10 * torch.finfo(target.dtype).eps, 1e-10)
+    enough = tolerance * target.norm(dim=1).clamp(min=1e-3)
     for _ in range(n_iterations):
         rows = (norm > enough).nonzero()[:, 0]
         if len(rows) == 0:

@@ -204,9 +204,9 @@ def same_genes(
     return X
 
 
-def require_latents(name: str, z: Any, n_latent: int) -> NDArray[np.float32]:
+def require_latents(name: str, z: Any, n_latent: int, dtype: Any = np.float32) -> NDArray:
     """Latents of cells, or noise of their shape."""
-    values = np.array(z, dtype=np.float32)
+    values = np.array(z, dtype=dtype)
     if values.ndim != 2 or values.shape[1] != n_latent or not np.isfinite(values).all():
         odd = "" if np.isfinite(values).all() else " with NaN or infinity"
         raise ValueError(
