@@ -45,6 +45,7 @@ def log_generator(client: Any, experiment: str, run_id: str, name: str, path: Pa
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(record=True):
         # It wants an input example, which would load and run the model at every logging, and type
         # hints, which it would read as a schema beside the signature; and it says so past filters.
+        warnings.simplefilter("ignore", UserWarning)
         folder = Path(scratch) / "model"
         mlflow.pyfunc.save_model(
             folder,
