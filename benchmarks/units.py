@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
 from benchmarks import strategies
@@ -232,10 +233,14 @@ def _base(unit: Unit) -> Record:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Bound every thread pool to one thread, and put it back afterwards."""
+    """Bound every thread pool to one thread, and put it back afterwards.
+
+    A forest inside a unit would otherwise send its trees to the cluster that the unit came from,
+    and lose them with any worker.
+    """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else None
-    with threadpool_limits(1):
+    with threadpool_limits(1), parallel_config(backend="sequential"):
         if torch:
             torch.set_num_threads(1)
         try:

@@ -187,3 +187,13 @@ def test_a_missing_package_is_said_with_what_installs_it(monkeypatch):
     hint = pytest.raises(ValueError, match=r"pip install 'scdiff-augment\[ray\]'")
     with hint, connected("ray", None):
         pass
+
+
+def test_a_unit_keeps_its_own_parallel_work_to_itself():
+    from joblib import Parallel, parallel_config
+    from joblib.parallel import SequentialBackend
+
+    from benchmarks.units import one_thread
+
+    with parallel_config(backend="threading", n_jobs=2), one_thread():
+        assert isinstance(Parallel()._backend, SequentialBackend)
