@@ -347,10 +347,3 @@ def test_evaluate_brings_files_to_one_scale_and_one_set_of_genes(here):
     result = run("evaluate", "logged.h5ad", "counted.h5ad", "--layer", "X")
     assert result.exit_code == 2
     assert "counted.h5ad counts: they can't be compared" in result.stderr
-
-
-def test_a_strategy_may_name_classes_with_an_equals_sign(here):
-    small(types=("a", "b", "c=1")).write_h5ad("odd.h5ad")
-    options = ["--label-key", "cell_type", "--strategy", "c=1=12", *STEPS, "--seed", "0"]
-    done("oversample", "odd.h5ad", "more.h5ad", *options)
-    assert (ad.read_h5ad("more.h5ad").obs["cell_type"] == "c=1").sum() == 12

@@ -218,3 +218,10 @@ def test_a_defect_is_not_taken_for_bad_input(here, monkeypatch):
     with pytest.raises(TypeError, match="not callable"):
         run(*SAMPLE)
     assert not Path("new.h5ad").exists()
+
+
+def test_a_strategy_may_name_classes_with_an_equals_sign(here):
+    small(types=("a", "b", "c=1")).write_h5ad("odd.h5ad")
+    options = ["--label-key", "cell_type", "--strategy", "c=1=12", *STEPS, "--seed", "0"]
+    done("oversample", "odd.h5ad", "more.h5ad", *options)
+    assert (ad.read_h5ad("more.h5ad").obs["cell_type"] == "c=1").sum() == 12
