@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata import oversample_adata
+    from .blocks import as_blocks
     from .encoders import AutoEncoder
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
@@ -19,6 +20,7 @@ __all__ = [
     "DiffusionOversampler",
     "LatentDiffusion",
     "SCimilarityEncoder",
+    "as_blocks",
     "oversample_adata",
 ]
 
@@ -28,6 +30,7 @@ _HOMES = {
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
     "SCimilarityEncoder": ".scimilarity",
+    "as_blocks": ".blocks",
     "oversample_adata": ".adata",
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
 import anndata as ad
 import numpy as np
@@ -11,14 +12,14 @@ from scipy import sparse
 
 from .expression import take_apart
 from .fingerprint import cell_hashes, digest
+from .obs_table import PEOPLE, extended_obs, labels_of
+from .oversample_store import oversample_to_store
 from .oversampler import DiffusionOversampler
-from .synthetic import KEY, MARK, SOURCE, names, versions
+from .synthetic import KEY, versions
 from .validation import require_genes
 
-PEOPLE = ("donor", "sample", "batch")
-"""Columns of obs that say where a real cell came from: a synthetic one came from none."""
 
-
+@overload
 def oversample_adata(
     adata: ad.AnnData,
     label_key: str,
@@ -27,13 +28,44 @@ def oversample_adata(
     donor_key: str | None = None,
     batch_key: str | None = None,
     sampler: DiffusionOversampler | None = None,
-) -> ad.AnnData:
-    """Append synthetic cells to an AnnData.
+    out: None = None,
+) -> ad.AnnData: ...
+
+
+@overload
+def oversample_adata(
+    adata: ad.AnnData | str | Path,
+    label_key: str,
+    *,
+    layer: str | None = None,
+    donor_key: str | None = None,
+    batch_key: str | None = None,
+    sampler: DiffusionOversampler | None = None,
+    out: str | Path,
+    client: Any = None,
+    overwrite: bool = False,
+) -> Path: ...
+
+
+def oversample_adata(
+    adata: ad.AnnData | str | Path,
+    label_key: str,
+    *,
+    layer: str | None = None,
+    donor_key: str | None = None,
+    batch_key: str | None = None,
+    sampler: DiffusionOversampler | None = None,
+    out: str | Path | None = None,
+    client: Any = None,
+    overwrite: bool = False,
+) -> ad.AnnData | Path:
+    """Append synthetic cells to an AnnData, in memory or from file to file.
 
     Parameters
     ----------
-    adata : AnnData of shape (n_cells, n_genes)
-        Real cells; not modified.
+    adata : AnnData of shape (n_cells, n_genes), str or Path
+        Real cells; not modified. With `out` also backed, or the path of an h5ad file or a zarr
+        store.
     label_key : str
         Column of ``obs`` with the classes to balance.
     layer : str, optional
@@ -43,10 +75,18 @@ def oversample_adata(
         and batches as the real cells of their class are.
     sampler : DiffusionOversampler, optional
         The sampler to use, and fit; default is ``DiffusionOversampler()``.
+    out : str or Path, optional
+        Zarr store to write, ending in ".zarr". Cells are then read, copied and made block by
+        block, and the codec is learnt from a sample of them (`LatentDiffusion.fit`). After an
+        interruption the same call goes on where it stopped, with the model that it had learnt.
+    client : distributed.Client, optional
+        Of a Dask cluster whose workers make the new cells of `out`.
+    overwrite : bool, default=False
+        Whether a store at `out` may be replaced when the new one is complete.
 
     Returns
     -------
-    AnnData of shape (n_cells + n_new, n_genes)
+    AnnData of shape (n_cells + n_new, n_genes), or Path of the store `out` that holds it
         ``X`` holds what was learnt from (the layer, where one was named), the real cells first
         and unchanged. ``obs`` holds `label_key`, "is_synthetic" and "synthetic_source", the name
         of the real cell that a synthetic one started from, if any. Donor and batch of a synthetic
@@ -64,8 +104,8 @@ def oversample_adata(
     KeyError
         If a key or `layer` does not exist; the message lists what does.
     ValueError
-        If a label is missing, `adata` is backed by a file, or "is_synthetic" holds anything but
-        booleans.
+        If a label is missing, `adata` is backed by a file and there is no `out`, or "is_synthetic"
+        holds anything but booleans.
 
     Examples
     --------
@@ -79,15 +119,31 @@ def oversample_adata(
     >>> more.shape, int(more.obs["is_synthetic"].sum()), more.obs_names[-1]
     ((60, 12), 20, 'synth-B-19')
     """
+    if out is not None:
+        return oversample_to_store(
+            adata,
+            label_key,
+            layer=layer,
+            keys={"donor": donor_key, "batch": batch_key},
+            sampler=DiffusionOversampler() if sampler is None else sampler,
+            out=Path(out),
+            client=client,
+            overwrite=overwrite,
+        )
+    if client is not None or overwrite:
+        raise ValueError("client and overwrite are about stores; name one with out=....")
     if not isinstance(adata, ad.AnnData):
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
     if adata.isbacked:
-        raise ValueError("adata is backed by a file; read it first with adata.to_memory().")
+        raise ValueError(
+            "adata is backed by a file. Name a store to write, out='more.zarr', or read it first "
+            "with adata.to_memory()."
+        )
     X = _matrix(adata, layer)
-    labels = _labels(adata.obs, label_key)
+    labels = labels_of(adata.obs, label_key)
     given = {"donor": donor_key, "batch": batch_key}
     keys = {name: key for name, key in given.items() if key is not None}
-    annotations = {name: _labels(adata.obs, key).to_numpy() for name, key in keys.items()}
+    annotations = {name: labels_of(adata.obs, key).to_numpy() for name, key in keys.items()}
     sampler = DiffusionOversampler() if sampler is None else sampler
     X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
@@ -96,7 +152,7 @@ def oversample_adata(
     new_columns |= {keys[k]: v for k, v in getattr(sampler, "annotations_", {}).items()}
     rows = getattr(sampler, "synthetic_source_", np.full(n_new, -1))
     sources = [None if row < 0 else adata.obs_names[row] for row in rows]
-    obs = _obs(adata.obs, label_key, new_labels, new_columns, sources)
+    obs = extended_obs(adata.obs, label_key, new_labels, new_columns, sources)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
     counted = take_apart(X.toarray() if sparse.issparse(X) else X, sampler.expression)
@@ -138,60 +194,3 @@ def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
     if X is None:
         raise ValueError("adata.X is None; name the layer to learn from with layer=...")
     return X.tocsr() if sparse.issparse(X) else np.asarray(X)
-
-
-def _labels(obs: pd.DataFrame, label_key: str) -> pd.Series:
-    if label_key not in obs:
-        raise KeyError(f"obs has no column '{label_key}'; it has {list(obs.columns)}.")
-    if label_key == MARK:
-        raise ValueError(f"'{MARK}' marks synthetic cells; rename that column of obs.")
-    if MARK in obs and obs[MARK].dtype.kind != "b":
-        raise ValueError(
-            f"obs['{MARK}'] is of {obs[MARK].dtype}, but that column marks synthetic cells and "
-            f"holds booleans. Rename it."
-        )
-    labels = obs[label_key]
-    if labels.isna().any():
-        raise ValueError(
-            f"obs['{label_key}'] is missing for {int(labels.isna().sum())} of {len(labels)} cells. "
-            f"Drop them (adata[adata.obs['{label_key}'].notna()]) or give them a label."
-        )
-    if isinstance(labels.dtype, pd.CategoricalDtype):
-        labels = labels.astype(labels.cat.categories.dtype)
-    return labels
-
-
-def _obs(
-    obs: pd.DataFrame,
-    label_key: str,
-    new_labels: pd.Series,
-    new_columns: dict[str, np.ndarray],
-    sources: list[str | None],
-) -> pd.DataFrame:
-    """Real cells as they were, then synthetic ones, in types that a file can hold."""
-    real = obs.copy()
-    for column in obs.columns.drop(label_key):
-        if obs[column].dtype.kind == "b":
-            real[column] = obs[column].astype("boolean")
-        elif obs[column].dtype.kind in "iu":
-            real[column] = obs[column].astype("Int64")
-    taken = names(new_labels.tolist(), set(obs.index))
-    new = pd.DataFrame({label_key: new_labels.to_numpy()}, index=pd.Index(taken))
-    both = real.reindex([*obs.index, *taken]) if obs.index.is_unique else pd.concat([real, new])
-    for column, values in {label_key: new_labels.to_numpy(), **new_columns}.items():
-        both[column] = _continued(obs[column], values, both.index)
-    marked = obs[MARK].to_numpy(dtype=bool) if MARK in obs else np.zeros(len(obs), dtype=bool)
-    both[MARK] = np.concatenate([marked, np.ones(len(new), dtype=bool)])
-    before = list(obs[SOURCE]) if SOURCE in obs else [None] * len(obs)
-    both[SOURCE] = pd.Categorical([*before, *sources])
-    return both
-
-
-def _continued(column: pd.Series, values: np.ndarray, index: pd.Index) -> pd.Series:
-    """Extend a column by new values, in its type where that can hold them."""
-    joined = pd.Series(np.concatenate([column.to_numpy(dtype=object), values]), index=index)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        extra = [v for v in pd.unique(values) if v not in column.cat.categories]
-        return joined.astype(column.cat.add_categories(extra).dtype)
-    fits = set(values.tolist()) <= set(column.tolist())
-    return joined.astype(column.dtype) if fits else joined.astype(str).astype("category")

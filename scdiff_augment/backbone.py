@@ -14,19 +14,19 @@ from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
 from . import diffusion, learning
+from .blocks import as_blocks, is_stream
 from .codec import codec_for, latent_size
 from .encoders import PCAEncoder
 from .expression import Expression, detect_kind, integer_fraction, put_together, take_apart
-from .fingerprint import cell_hashes
 from .guidance import LatentClassifier
 from .mixture import clusters
 from .networks import Denoiser
 from .parameters import PARAMETERS, clone_but_keep
+from .sources import encode_stream, source_of
 from .training import bounded_threads
 from .validation import (
     dense_matrix,
     require_codes,
-    require_genes,
     require_latents,
     require_steps,
     require_weights,
@@ -43,11 +43,11 @@ class Backbone(BaseEstimator):
         self,
         *,
         expression: str = "auto",
-        encoder: Any = "pca",
+        encoder: Any = "auto",
         n_latent: int | str = "auto",
         width: int = 64,
         n_blocks: int = 2,
-        decoder_steps: int = 400,
+        decoder_steps: int | str = "auto",
         denoiser_steps: int = 300,
         classifier_steps: int = 0,
         n_timesteps: int = 1000,
@@ -74,19 +74,23 @@ class Backbone(BaseEstimator):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: Any,
         *,
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         genes: ArrayLike | None = None,
+        n_reservoir: int | None = None,
     ) -> Self:
         """Learn the codec and the denoiser from real cells.
 
         Parameters
         ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream
             Finite, at least 2 cells; counts, log1p of normalised counts, or real values. The
-            columns of a data frame name the genes.
+            columns of a data frame name the genes. A stream is read block by block, twice: the
+            path of an h5ad file or of a zarr store, a backed AnnData, a list of blocks, or what
+            `scdiff_augment.as_blocks` makes (for layers, and for large matrices in memory). The
+            codec is then learnt from a random sample of its cells, the rest from all of them.
         groups : array-like of shape (n_cells,), optional
             Labels that shape the denoiser's starting point, a mixture with one Gaussian per
             group, and the label term of an `AutoEncoder`; k-means clusters of the latents by
@@ -95,6 +99,10 @@ class Backbone(BaseEstimator):
             How often a cell is drawn in training, relative to others; raise it for rare types.
         genes : array-like of str, shape (n_genes,), optional
             Names of the genes; by default the columns of X, where it is a data frame.
+        n_reservoir : int, optional
+            Of a stream: cells that the codec is learnt from, drawn by `sample_weight`, so that
+            rare types are among them. By default as many as take 200 MB: 25,000 of 2,000 genes,
+            at least 2,000. A stream of no more cells gives the same model as a matrix.
 
         Returns
         -------
@@ -103,44 +111,45 @@ class Backbone(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If X can be read only once, such as a generator.
         ValueError
             If X is not such a matrix, contradicts `expression`, or has another length than
-            `groups` or `sample_weight`.
+            `groups` or `sample_weight`. For streams the message names block and row.
         """
         self._validate_params()
-        X, columns = dense_matrix(X)
-        names = require_genes(columns if genes is None else genes, X.shape[1])
-        if len(X) < 2:
-            raise ValueError(f"a model is learnt from at least 2 cells, got {len(X)}.")
-        weight = require_weights(sample_weight, len(X))
+        self._reset_randomness()
+        cells = source_of(X, genes, self.expression, sample_weight, n_reservoir, self._rng)
+        if cells.n_cells < 2:
+            raise ValueError(f"a model is learnt from at least 2 cells, got {cells.n_cells}.")
+        weight = require_weights(sample_weight, cells.n_cells)
         codes = None
         if groups is not None:
-            codes = require_codes("groups", groups, len(X))
-        self._reset_randomness()
-        parts = take_apart(X, self.expression)
-        self.n_features_in_, self.genes_ = parts.values.shape[1], names
-        self.training_hashes_ = cell_hashes(parts, names)
+            codes = require_codes("groups", groups, cells.n_cells)
+        parts, rows = cells.parts()
+        self.n_features_in_, self.genes_ = parts.values.shape[1], cells.genes
         self.conditions_: dict[str, NDArray] = {}  # an earlier fit's are void
         self.classifiers_: dict[str, LatentClassifier] = {}
-        self.history_: dict[str, Any] = {"notes": [], "expression": parts.kind}
+        self.history_: dict[str, Any] = {"notes": cells.notes, "expression": parts.kind}
         self._kind, self._total = parts.kind, parts.total
         self._weight = torch.from_numpy(weight).float()
         self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
         with bounded_threads(self.n_jobs):
-            self._fit_codec(parts, codes)
-            self._z = torch.from_numpy(self.codec_.encode(parts))
+            self._fit_codec(parts, None if codes is None else codes[rows])
+            z, self.training_hashes_ = cells.encode(self.codec_)
+            self._z = torch.from_numpy(z)
             self.sigma_max_ = 10 * float(self._z.std(dim=0).max())
             self._fit_denoiser(codes)
         return self
 
-    def encode(self, X: ArrayLike) -> NDArray[np.float32]:
+    def encode(self, X: Any) -> NDArray[np.float32]:
         """Latents of real cells.
 
         Parameters
         ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
-            Cells on the scale that `fit` saw. A data frame's genes are brought into the
-            model's order.
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream
+            Cells on the scale that `fit` saw, in memory or as a stream of blocks. Genes that have
+            names are brought into the model's order.
 
         Returns
         -------
@@ -154,6 +163,10 @@ class Backbone(BaseEstimator):
             If X is no such matrix, lacks genes of the model, or is on another scale.
         """
         self._require_fitted()
+        if is_stream(X):
+            known = self.n_features_in_, self.genes_
+            with bounded_threads(self.n_jobs):
+                return encode_stream(as_blocks(X), self.codec_, self._kind, self._total, *known)
         X, genes = dense_matrix(X)
         X = same_genes(X, genes, self.n_features_in_, self.genes_)
         with bounded_threads(self.n_jobs):
@@ -270,7 +283,8 @@ class Backbone(BaseEstimator):
             )
         self.history_["n_latent"] = self.codec_.n_latent
         asked = latent_size(self.n_latent, len(parts.values))
-        if isinstance(self.codec_.encoder_, PCAEncoder) and self.codec_.n_latent < asked:
+        named = isinstance(self.codec_.encoder_, PCAEncoder) or not isinstance(self.n_latent, str)
+        if named and isinstance(self.encoder, str) and self.codec_.n_latent < asked:
             self.history_["notes"].append(
                 f"n_latent lowered from {asked} to {self.codec_.n_latent}: the matrix has "
                 f"{parts.values.shape[0]} cells and {parts.values.shape[1]} features"

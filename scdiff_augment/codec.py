@@ -20,6 +20,14 @@ CODECS: dict[str, type[CountCodec] | type[RealCodec]] = {
 """By the name that storage writes."""
 
 
+def small_size(n_cells: int) -> int:
+    """Return the small autoencoder's dimensions: one for every 20 cells, 16 to 64.
+
+    64 tell more cells apart than 32 where there are thousands; with hundreds they overfit.
+    """
+    return max(16, min(64, n_cells // 20))
+
+
 def latent_size(n_latent: int | str, n_cells: int) -> int:
     """Return the number of principal components; "auto" is one for every 35 cells, 5 to 50.
 
@@ -32,20 +40,22 @@ def latent_size(n_latent: int | str, n_cells: int) -> int:
 
 def codec_for(
     parts: Expression,
-    encoder: Any = "pca",
+    encoder: Any = "auto",
     *,
     n_latent: int | str = "auto",
-    n_steps: int = 400,
+    n_steps: int | str = "auto",
     genes: NDArray | None = None,
 ) -> Codec:
-    """Choose the codec that fits what the matrix holds.
+    """Choose the codec that fits what the matrix holds; "auto" chooses the encoder, too.
 
     Raises
     ------
     ValueError
         If an autoencoder is asked for and the matrix holds no counts.
     """
-    built = encoder_for(encoder, latent_size(n_latent, len(parts.values)), genes)
+    if isinstance(encoder, str) and encoder == "auto":
+        encoder = "pca" if parts.kind == "real" else "autoencoder"
+    built = encoder_for(encoder, _size(encoder, n_latent, parts), genes)
     if parts.kind != "real":
         return CountCodec(built, n_steps=n_steps)
     if isinstance(built, AutoEncoder):
@@ -54,3 +64,13 @@ def codec_for(
             "real values. Pass counts or log1p of depth-normalised counts, or use encoder='pca'."
         )
     return RealCodec(built)
+
+
+def _size(encoder: Any, n_latent: int | str, parts: Expression) -> int | None:
+    """Dimensions of a named encoder: those asked for, no more than genes."""
+    cells, genes = parts.values.shape
+    if isinstance(encoder, str) and encoder == "autoencoder":
+        return min(small_size(cells) if isinstance(n_latent, str) else n_latent, genes)
+    if not isinstance(n_latent, str):
+        return n_latent
+    return latent_size(n_latent, cells) if isinstance(encoder, str) and encoder == "pca" else None

@@ -38,7 +38,7 @@ class Conditioned(Backbone):
             What `sample` will call it, for example "cell_type".
         labels : array-like of shape (n_cells,)
             Class of each cell.
-        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), optional
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream, optional
             The labelled cells; those of `fit`, in their order, by default. A model that was
             loaded from a folder holds no cells and needs them.
         sample_weight : array-like of shape (n_cells,), optional

@@ -2,7 +2,9 @@
 
 The decoder yields counts with their sampling noise and zeros, not smooth expected values:
 smooth cells are recognisable as synthetic, and a classifier then learns that instead of the
-cell type.
+cell type. How far counts vary beyond Poisson is measured half on cells that encoder and decoder
+have not been trained on. Around rates that were fitted to them cells vary too little, around those
+of unseen cells too much, by the error of the rates; drawn cells lie between.
 """
 
 from __future__ import annotations
@@ -15,14 +17,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .dispersion import draw_counts, gene_dispersion
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
 from .genes import take_genes
 from .networks import CountDecoder, State
-from .training import training_steps
+from .team import share
+from .training import steps_for, training_steps
 
 BLOCK = 4096
 """Cells decoded at a time."""
+
+SET_ASIDE = 0.15
+"""Share of the cells on which overdispersion is measured."""
+
+FEWEST, MOST = 20, 500
+"""With fewer cells to set aside, all are learnt from and counts are Poisson; more add little."""
+
+RARE = 50
+"""Classes of fewer cells have none set aside."""
+
+EPOCHS = 20
+"""How often the decoder is shown each cell, where there are few."""
+
+MATCHING = 3
+"""Rounds of matching means; proportions sum to 1, so one gene's bias moves the others."""
 
 
 class CountCodec:
@@ -39,8 +58,8 @@ class CountCodec:
         Trained by `fit` if it is a `PCAEncoder` or an `AutoEncoder`, otherwise used as it is.
     width : int
         Hidden units of the decoder.
-    n_steps : int
-        Training steps of the decoder.
+    n_steps : int or "auto"
+        Training steps of the decoder; "auto" shows it each cell about 20 times, in 100 to 400.
     batch_size : int
         Cells per training step.
     learning_rate : float
@@ -51,7 +70,7 @@ class CountCodec:
         self,
         encoder: Any,
         width: int = 128,
-        n_steps: int = 400,
+        n_steps: int | str = "auto",
         batch_size: int = 128,
         learning_rate: float = 5e-3,
     ):
@@ -89,24 +108,58 @@ class CountCodec:
         tuple of str and float
             "encoder" or "decoder", and the loss of a step.
         """
+        aside = set_aside(len(parts.values), generator, codes)
         features = self._features(parts)
         if isinstance(self.encoder_, PCAEncoder):
-            self.encoder_.fit(features, generator)
+            self.encoder_.fit(features[~aside], generator)
         elif isinstance(self.encoder_, AutoEncoder):
-            for loss in self.encoder_.training(parts.values, generator, codes):
+            learnt = None if codes is None else codes[~aside]
+            for loss in self.encoder_.training(parts.values[~aside], generator, learnt):
                 yield "encoder", loss
         coordinates = self.encoder_.transform(features)
         self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
         self.scale_ = common_std(coordinates)
         sizes = self._log_sizes(parts)
         self._standardise_sizes(sizes)
-        for loss in self.train_decoder(self._latents(coordinates, sizes), parts.values, generator):
+        z = self._latents(coordinates, sizes)
+        for loss in self.learn_counts(z, parts.values, aside, generator):
             yield "decoder", loss
 
-    def train_decoder(
+    def learn_counts(
+        self,
+        z: NDArray[np.float32],
+        counts: NDArray[np.float32],
+        aside: NDArray[np.bool_],
+        generator: torch.Generator,
+    ) -> Iterator[float]:
+        """Learn counts given latents: proportions of the genes, then their overdispersion.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_cells, n_latent + sizes)
+        counts : ndarray of shape (n_cells, n_genes)
+        aside : ndarray of bool, shape (n_cells,)
+            Cells that the decoder is not trained on, for the overdispersion.
+        generator : torch.Generator
+            Source of all randomness.
+
+        Yields
+        ------
+        float
+            The loss of a step of the decoder.
+        """
+        yield from self._train_decoder(z[~aside], counts[~aside], generator)
+        self._match_means(z, counts)
+        self.dispersion_ = np.zeros(counts.shape[1], dtype=np.float32)
+        if aside.any():
+            learnt = np.flatnonzero(~aside)
+            order = torch.randperm(len(learnt), generator=generator).numpy()
+            rows = np.concatenate([np.flatnonzero(aside), learnt[order[: aside.sum()]]])
+            self.dispersion_ = gene_dispersion(counts[rows], self.rates(z[rows])[0])
+
+    def _train_decoder(
         self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
     ) -> Iterator[float]:
-        """Learn the genes' proportions given latents; yields the loss of each step."""
         latents, target = torch.from_numpy(z), torch.from_numpy(counts)
         mean = target.sum(dim=0) + 0.5
         self.decoder_ = CountDecoder(
@@ -116,13 +169,32 @@ class CountCodec:
 
         def loss(decoder: torch.nn.Module) -> Tensor:
             rows = torch.randint(len(latents), (self.batch_size,), generator=generator)
-            log_likelihood = (target[rows] * decoder(latents[rows])).sum(dim=1)  # (B,)
-            return -(log_likelihood.sum() / total[rows].sum())
+            z_, seen, sums = share(latents[rows], target[rows], total[rows])
+            log_likelihood = (seen * decoder(z_)).sum(dim=1)  # (B,)
+            return -(log_likelihood.sum() / sums.sum())
 
         yield from training_steps(
-            self.decoder_, loss, n_steps=self.n_steps, learning_rate=self.learning_rate
+            self.decoder_,
+            loss,
+            n_steps=steps_for(self.n_steps, len(z), self.batch_size, EPOCHS, 100, 400),
+            learning_rate=self.learning_rate,
         )
         self.decoder_.eval()
+
+    def _match_means(self, z: NDArray[np.float32], counts: NDArray[np.float32]) -> None:
+        """Shift the decoder's biases until each gene's expected total is the one seen.
+
+        The best biases have this property; training by batches ends near it, which a ranking of
+        the genes by their mean shows.
+        """
+        seen = counts.sum(axis=0, dtype=np.float64) + 0.5
+        for _ in range(MATCHING):
+            expected = np.full(len(seen), 0.5)
+            for start in range(0, len(z), BLOCK):
+                rates, _ = self.rates(z[start : start + BLOCK])
+                expected = expected + rates.sum(axis=0, dtype=np.float64)
+            with torch.no_grad():
+                self.decoder_.genes.bias.add_(torch.from_numpy(np.log(seen / expected)).float())
 
     def encode(self, parts: Expression) -> NDArray[np.float32]:
         """Latents of real cells, (cells, n_latent + sizes)."""
@@ -140,7 +212,7 @@ class CountCodec:
         columns: NDArray[np.intp],
         parts: Expression,
         generator: torch.Generator,
-        n_steps: int,
+        n_steps: int | str,
     ) -> CountCodec:
         """Keep the latent for a matrix of other genes: only a decoder is trained.
 
@@ -154,13 +226,14 @@ class CountCodec:
             Real cells with the other genes.
         generator : torch.Generator
             Source of all randomness.
-        n_steps : int
+        n_steps : int or "auto"
             Training steps of the decoder.
         """
         codec = CountCodec(self.encoder_, self.width, n_steps)
         codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
         codec._standardise_sizes(codec._log_sizes(parts))
-        for _ in codec.train_decoder(codec.encode(parts), parts.values, generator):
+        aside = set_aside(len(parts.values), generator)
+        for _ in codec.learn_counts(codec.encode(parts), parts.values, aside, generator):
             pass
         return codec
 
@@ -180,7 +253,7 @@ class CountCodec:
         Returns
         -------
         counts : ndarray of shape (cells, genes), float32
-            Poisson draws around library size times decoded proportions.
+            Negative binomial draws around library size times decoded proportions.
         factor : ndarray of shape (cells,) or None
             Scale factors, where the latent holds them.
         """
@@ -190,7 +263,7 @@ class CountCodec:
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)
             rates, sizes[block] = self.rates(z[block])
-            counts[block] = rng.poisson(rates)
+            counts[block] = draw_counts(rates, self.dispersion_, rng)
         return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
 
     def to_state(self) -> State:
@@ -207,6 +280,7 @@ class CountCodec:
             {
                 **{f"encoder.{k}": v for k, v in tensors.items()},
                 **{f"decoder.{k}": v for k, v in self.decoder_.state_dict().items()},
+                "dispersion_": torch.from_numpy(self.dispersion_),
                 **numbers,
             },
         )
@@ -218,7 +292,7 @@ class CountCodec:
             meta["encoder_meta"], within(tensors, "encoder.")
         )
         codec = cls(encoder, width=meta["width"])
-        for name in ("centre_", "size_mean_", "size_std_", "size_range_"):
+        for name in ("centre_", "size_mean_", "size_std_", "size_range_", "dispersion_"):
             setattr(codec, name, tensors[name].numpy())
         codec.scale_ = float(tensors["scale_"])
         codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
@@ -254,6 +328,20 @@ class CountCodec:
         if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
             columns.append(np.log(parts.factor))
         return np.stack(columns, axis=1)
+
+
+def set_aside(
+    n_cells: int, generator: torch.Generator, codes: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Draw the cells on which overdispersion is measured, (n_cells,): none of rare classes."""
+    order = torch.randperm(n_cells, generator=generator).numpy()
+    if codes is not None:
+        order = order[np.bincount(codes)[codes[order]] >= RARE]
+    n = min(int(SET_ASIDE * len(order)), MOST)
+    aside = np.zeros(n_cells, dtype=bool)
+    if n >= FEWEST:
+        aside[order[:n]] = True
+    return aside
 
 
 def common_std(coordinates: NDArray[np.float32]) -> float:

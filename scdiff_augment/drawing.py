@@ -60,6 +60,17 @@ class Drawing(NamedTuple):
             z = run(model, centre + highest * noise, self.sigmas, generator)
         return z if self.wanted.shift is None else z + self.wanted.shift[block]
 
+    def part(self, block: slice) -> Drawing:
+        """Return the drawing of some of the cells alone."""
+        targets, steering, shift = self.wanted
+        wanted = Carried(
+            {name: codes[block].clone() for name, codes in targets.items()},
+            {name: steer[block].clone() for name, steer in steering.items()},
+            None if shift is None else shift[block].clone(),
+        )
+        start = None if self.start is None else self.start[block].clone()
+        return self._replace(wanted=wanted, start=start)
+
     def _conditions(self, block: slice) -> list[Condition]:
         return [
             Condition(

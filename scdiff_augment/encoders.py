@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -11,16 +11,21 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .expression import depth_normalised
 from .networks import CountDecoder, CountEncoder, Linear, State
 from .scimilarity import SCimilarityEncoder
-from .training import training_steps
+from .team import share
+from .training import steps_for, training_steps
 
 PUBLISHED = {"n_latent": 128, "hidden": (1024, 1024, 1024)}
 """Shape of the autoencoder of Luo et al. 2024."""
+
+
+EPOCHS = 45
+"""How often an autoencoder is shown each cell, where there are few."""
 
 
 class Encoder(Protocol):
@@ -81,8 +86,8 @@ class AutoEncoder(BaseEstimator):
         Dimensions of the latent.
     hidden : sequence of int, default=(128,)
         Units of the encoder's hidden layers; the decoder mirrors them.
-    n_steps : int, default=1000
-        Training steps.
+    n_steps : int or "auto", default="auto"
+        Training steps; "auto" shows each cell about 45 times, in 250 to 1,000 steps.
     batch_size : int, default=128
         Cells per step.
     learning_rate : float, default=2e-3
@@ -113,7 +118,7 @@ class AutoEncoder(BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "n_latent": [Interval(numbers.Integral, 1, None, closed="left")],
         "hidden": ["array-like"],
-        "n_steps": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_steps": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(numbers.Integral, 2, None, closed="left")],
         "learning_rate": [Interval(numbers.Real, 0, None, closed="neither")],
         "label_weight": [Interval(numbers.Real, 0, None, closed="left")],
@@ -125,7 +130,7 @@ class AutoEncoder(BaseEstimator):
         *,
         n_latent: int = 32,
         hidden: Sequence[int] = (128,),
-        n_steps: int = 1000,
+        n_steps: int | str = "auto",
         batch_size: int = 128,
         learning_rate: float = 2e-3,
         label_weight: float = 0.0,
@@ -175,12 +180,16 @@ class AutoEncoder(BaseEstimator):
         hidden = tuple(self.hidden)
         mean = counts.sum(axis=0) + 0.5
         log_mean = torch.from_numpy(np.log(mean / mean.sum()))
+        encoder = CountEncoder(counts.shape[1], hidden, self.n_latent, generator)
         network = torch.nn.ModuleDict(
             {
-                "encoder": CountEncoder(counts.shape[1], hidden, self.n_latent, generator),
+                "encoder": encoder,
                 "decoder": CountDecoder(self.n_latent, log_mean, hidden[::-1], generator),
             }
         )
+        features = (depth_normalised(counts[i : i + 4096]) for i in range(0, len(counts), 4096))
+        total = np.sum([block.sum(axis=0, dtype=np.float64) for block in features], axis=0)
+        encoder.mean.copy_(torch.from_numpy(total / len(counts)))
         target_codes = None
         if self.label_weight and codes is not None:
             target_codes = torch.from_numpy(codes)
@@ -188,17 +197,17 @@ class AutoEncoder(BaseEstimator):
         batches = _thinned_batches(counts, self.thinning, self.batch_size, generator)
 
         def loss(model: torch.nn.Module) -> Tensor:
-            rows, features, target = next(batches)
+            rows, features, target = share(*next(batches))
             z = network["encoder"](features)
             value = -(target * network["decoder"](z)).sum() / target.sum().clamp(min=1)
             if target_codes is not None:
-                error = torch.nn.functional.cross_entropy(network["head"](z), target_codes[rows])
+                wanted = target_codes.to(rows.device)[rows]
+                error = torch.nn.functional.cross_entropy(network["head"](z), wanted)
                 value = value + self.label_weight * error
             return value
 
-        yield from training_steps(
-            network, loss, n_steps=self.n_steps, learning_rate=self.learning_rate
-        )
+        n_steps = steps_for(self.n_steps, len(counts), self.batch_size, EPOCHS, 250, 1000)
+        yield from training_steps(network, loss, n_steps=n_steps, learning_rate=self.learning_rate)
         self.network_ = network["encoder"].eval()
 
     def transform(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -249,8 +258,17 @@ class GivenEncoder:
         return z.astype(np.float32, copy=False)
 
 
-def encoder_for(encoder: Any, n_latent: int, genes: NDArray | None) -> Any:
+def encoder_for(encoder: Any, n_latent: int | None, genes: NDArray | None) -> Any:
     """Return an encoder to train, or a given one that is used as it is.
+
+    Parameters
+    ----------
+    encoder : str or object
+        "pca", "autoencoder", "autoencoder-published", or an object as `LatentDiffusion` takes it.
+    n_latent : int or None
+        Dimensions of an encoder that is given by name; None leaves an autoencoder's its own.
+    genes : ndarray of str or None
+        Names of the genes, for an encoder that matches them.
 
     Raises
     ------
@@ -258,20 +276,21 @@ def encoder_for(encoder: Any, n_latent: int, genes: NDArray | None) -> Any:
         If it is neither a known name nor an object with `transform`.
     """
     if isinstance(encoder, str):
-        presets = {
-            "pca": lambda: PCAEncoder(n_latent),
+        size = {} if n_latent is None else {"n_latent": n_latent}
+        presets: dict[str, Callable[..., Any]] = {
+            "pca": PCAEncoder,
             "autoencoder": AutoEncoder,
             "autoencoder-published": AutoEncoder.published,
         }
-        return presets[encoder]()
+        return presets[encoder](**size)
     if isinstance(encoder, AutoEncoder) and not hasattr(encoder, "network_"):
         return clone(encoder)
     if hasattr(encoder, "with_genes"):
         encoder = encoder.with_genes(genes)
     if not hasattr(encoder, "transform"):
         raise TypeError(
-            f"encoder must be 'pca', 'autoencoder', 'autoencoder-published', an AutoEncoder or a "
-            f"fitted object with transform(X), got {type(encoder).__name__}."
+            f"encoder must be 'auto', 'pca', 'autoencoder', 'autoencoder-published', an "
+            f"AutoEncoder or a fitted object with transform(X), got {type(encoder).__name__}."
         )
     return GivenEncoder(encoder)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -52,20 +53,24 @@ class LatentDiffusion(Conditioned):
     ----------
     expression : {"auto", "counts", "log1p", "real"}, default="auto"
         What the matrix holds; see `scdiff_augment.expression.detect_kind`.
-    encoder : str or object, default="pca"
+    encoder : str or object, default="auto"
         "pca", "autoencoder" (small), "autoencoder-published" (3 x 1024 hidden units, 128
         dimensions), an `AutoEncoder`, a `SCimilarityEncoder`, or any fitted object whose
         ``transform`` gives (cells, n_latent) for log1p CP10k values (real matrices: for the
-        values as they are). Only the first four are trained here; the decoder always is.
+        values as they are). "auto" is "autoencoder" for counts and log1p, "pca" for real values.
+        What is named, or an `AutoEncoder`, is trained here; the decoder always is.
     n_latent : int or "auto", default="auto"
-        Principal components of the latent; clamped to what the matrix allows. "auto" takes one for
-        every 35 cells, 5 to 50. Other encoders have their own size.
+        Dimensions of the latent of a named encoder. "auto" takes one for every 20 cells,
+        16 to 64, for "autoencoder", 128 for the published one, and of principal components one
+        for every 35 cells, 5 to 50.
+        Components are clamped to what the matrix allows.
     width : int, default=64
         Hidden units of the denoiser.
     n_blocks : int, default=2
         Residual blocks of the denoiser.
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 300, 0
-        Training steps of each part. With ``classifier_steps=0`` a condition is the closed form
+    decoder_steps, denoiser_steps, classifier_steps : int, default="auto", 300, 0
+        Training steps of each part; "auto" shows the decoder each cell about 20 times, in 100 to
+        400 steps. With ``classifier_steps=0`` a condition is the closed form
         of Gaussian classes alone.
     n_timesteps : int, default=1000
         Noise levels of the training ladder.
@@ -159,7 +164,12 @@ class LatentDiffusion(Conditioned):
         """
         conditions = conditions or {}
         values, factor = self._draw(
-            conditions, n, guidance_scale, guidance_interval, start, strength
+            conditions,
+            n,
+            guidance_scale=guidance_scale,
+            guidance_interval=guidance_interval,
+            start=start,
+            strength=strength,
         )
         return put_together(values, self._kind, total=self._total, factor=factor)
 
@@ -242,30 +252,80 @@ class LatentDiffusion(Conditioned):
                 paths[i] = self.decode(latents.numpy())
         return paths
 
+    @overload
     def sample_adata(
-        self, conditions: Mapping[str, Any] | None = None, n: int | None = None, **options: Any
-    ) -> AnnData:
-        """Draw new cells as an AnnData.
+        self,
+        conditions: Mapping[str, Any] | None = None,
+        n: int | None = None,
+        *,
+        out: None = None,
+        **options: Any,
+    ) -> AnnData: ...
+
+    @overload
+    def sample_adata(
+        self,
+        conditions: Mapping[str, Any] | None = None,
+        n: int | None = None,
+        *,
+        out: str | Path,
+        client: Any = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Path: ...
+
+    def sample_adata(
+        self,
+        conditions: Mapping[str, Any] | None = None,
+        n: int | None = None,
+        *,
+        out: str | Path | None = None,
+        client: Any = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> AnnData | Path:
+        """Draw new cells as an AnnData, or into a zarr store, block by block.
 
         Parameters
         ----------
         conditions, n, **options
             As in `sample`.
+        out : str or Path, optional
+            Zarr store to write, ending in ".zarr". Blocks of up to 4,096 cells are drawn and
+            written one by one, each from a seed of its own. After an interruption the same call,
+            with a model of the same `random_state`, goes on where it stopped; the store is the
+            same as without one, and has its name only when it is complete.
+        client : distributed.Client, optional
+            Of a Dask cluster, whose workers draw the blocks; `out` is written here. The cells do
+            not depend on the number of workers, as long as these are machines of one kind.
+        overwrite : bool, default=False
+            Whether a store at `out` may be replaced when the new one is complete.
 
         Returns
         -------
-        AnnData of shape (n, n_genes)
+        AnnData of shape (n, n_genes), or Path
             Counts in ``layers["counts"]`` and log1p values in ``X``, where the model knows counts,
             otherwise values in ``X``. ``obs`` holds the conditions, "is_synthetic" and
-            "synthetic_source"; ``uns["scdiff_augment"]`` says how the cells were made.
+            "synthetic_source"; ``uns["scdiff_augment"]`` says how the cells were made. With `out`,
+            the path of the store that holds all this.
 
         Raises
         ------
+        FileExistsError
+            If there is something at `out`, or another process writes to it.
         ValueError
-            As in `sample`.
+            As in `sample`; if `out` was begun with other conditions, options or another model.
         """
         conditions = conditions or {}
         asked = {**SAMPLING, **options}
+        if out is not None:
+            from .block_sampling import sample_to_store  # AnnData and zarr take a second to load
+
+            return sample_to_store(
+                self, conditions, n, asked, Path(out), client=client, overwrite=overwrite
+            )
+        if client is not None or overwrite:
+            raise ValueError("client and overwrite are about stores; name one with out=....")
         values, factor = self._draw(conditions, n, **asked)
         wanted, _ = resolve(conditions, len(values), self.conditions_)
         start = asked.pop("start")
@@ -282,35 +342,10 @@ class LatentDiffusion(Conditioned):
         )
 
     def _draw(
-        self,
-        conditions: Mapping[str, Any],
-        n: int | None,
-        guidance_scale: float | Mapping[str, float],
-        guidance_interval: tuple[float, float] | None,
-        start: ArrayLike | None,
-        strength: float,
+        self, conditions: Mapping[str, Any], n: int | None, **options: Any
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
-        self._require_fitted()
-        require_strength(strength, start)
-        z = None if start is None else torch.from_numpy(self.encode(start))
-        if z is not None and n not in (None, len(z)):
-            raise ValueError(
-                f"n={n} cells are asked for, but start has {len(z)}, and each leads to one. Leave "
-                f"n out, or pass n rows in start; rows may repeat."
-            )
-        wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
-        scales = scales_of(guidance_scale, list(wanted))
-        asked = {name: codes for name, codes in wanted.items() if scales[name] > 0}
-        drawing = Drawing(
-            self.classifiers_,
-            carry_over(self.classifiers_, asked, self.conditions_),
-            scales,
-            require_interval(guidance_interval),
-            diffusion.shorten(self.sigmas(), strength),
-            self.sampler,
-            z,
-        )
+        drawing, _, n_cells = self._drawing(conditions, n, **options)
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
         factor = np.empty(n_cells)
         n_latent = len(self.denoiser_.scale)
@@ -321,3 +356,41 @@ class LatentDiffusion(Conditioned):
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor
+
+    def _drawing(
+        self,
+        conditions: Mapping[str, Any],
+        n: int | None,
+        guidance_scale: float | Mapping[str, float],
+        guidance_interval: tuple[float, float] | None,
+        start: ArrayLike | None,
+        strength: float,
+        latents: NDArray[np.float32] | None = None,
+    ) -> tuple[Drawing, dict[str, torch.Tensor], int]:
+        """Return how the cells are drawn, and the class codes asked for."""
+        self._require_fitted()
+        require_strength(strength, start if latents is None else latents)
+        if start is not None:
+            latents = self.encode(start)
+        z = None if latents is None else torch.from_numpy(latents)
+        if z is not None and n not in (None, len(z)):
+            raise ValueError(
+                f"n={n} cells are asked for, but start has {len(z)}, and each leads to one. Leave "
+                f"n out, or pass n rows in start; rows may repeat."
+            )
+        wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
+        scales = scales_of(guidance_scale, list(wanted))
+        asked = {name: codes for name, codes in wanted.items() if scales[name] > 0}
+        return (
+            Drawing(
+                self.classifiers_,
+                carry_over(self.classifiers_, asked, self.conditions_),
+                scales,
+                require_interval(guidance_interval),
+                diffusion.shorten(self.sigmas(), strength),
+                self.sampler,
+                z,
+            ),
+            wanted,
+            n_cells,
+        )

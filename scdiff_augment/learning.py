@@ -11,6 +11,7 @@ from .diffusion import denoising_loss, timestep_weights
 from .guidance import LatentClassifier
 from .mixture import class_mixture
 from .networks import Denoiser, NoiseMLP
+from .team import share
 from .training import training_steps
 
 BATCH = 256
@@ -55,7 +56,8 @@ def train_denoiser(
 
     def loss(model: torch.nn.Module) -> Tensor:
         rows, sigma, noise = batch()
-        return denoising_loss(model, z[rows], sigma, noise, denoiser.scale).mean()
+        clean, level, drawn = share(z[rows], sigma, noise)
+        return denoising_loss(model, clean, level, drawn, denoiser.scale).mean()
 
     yield from training_steps(
         denoiser,
@@ -95,8 +97,8 @@ def train_classifier(
 
     def loss(model: torch.nn.Module) -> Tensor:
         rows, sigma, noise = batch()
-        log_probability = model(z[rows] + sigma[:, None] * noise, sigma)
-        return torch.nn.functional.nll_loss(log_probability, codes[rows])
+        noisy, level, target = share(z[rows] + sigma[:, None] * noise, sigma, codes[rows])
+        return torch.nn.functional.nll_loss(model(noisy, level), target)
 
     yield from training_steps(
         classifier, loss, n_steps=n_steps, learning_rate=1e-3, weight_decay=1e-2

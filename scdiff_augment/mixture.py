@@ -11,6 +11,9 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+CLUSTERED = 50_000
+"""Cells that k-means looks at."""
+
 
 class NoisyMixture(nn.Module):
     """Gaussian mixture whose densities are asked for at any noise level.
@@ -90,6 +93,11 @@ def clusters(z: Tensor, generator: torch.Generator, cells_per_cluster: int = 40)
     """k-means codes of latents, for a mixture where no labels are given, (cells,)."""
     n_clusters = max(1, min(16, len(z) // cells_per_cluster))
     seed = int(torch.randint(2**31, (), generator=generator))
-    kmeans = KMeans(n_clusters, random_state=seed, n_init=1).fit(z.numpy())
-    _, codes = torch.from_numpy(kmeans.labels_).long().unique(return_inverse=True)
+    kmeans = KMeans(n_clusters, random_state=seed, n_init=1)
+    if len(z) <= CLUSTERED:
+        found = kmeans.fit(z.numpy()).labels_
+    else:  # centres of so many cells are as good as those of all
+        some = torch.randperm(len(z), generator=generator)[:CLUSTERED]
+        found = kmeans.fit(z[some].numpy()).predict(z.numpy())
+    _, codes = torch.from_numpy(found).long().unique(return_inverse=True)
     return codes

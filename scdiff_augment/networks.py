@@ -171,7 +171,12 @@ class Denoiser(nn.Module):
 
 
 class CountEncoder(nn.Module):
-    """MLP from log1p values to a latent; LayerNorm, so that a cell's latent is its own affair."""
+    """MLP from log1p values to a latent; LayerNorm, so that a cell's latent is its own affair.
+
+    The genes' means are taken off first: what all cells share would drown what tells them apart.
+    """
+
+    mean: Tensor
 
     def __init__(
         self,
@@ -182,12 +187,13 @@ class CountEncoder(nn.Module):
     ):
         super().__init__()
         sizes = [n_genes, *hidden]
+        self.register_buffer("mean", torch.zeros(n_genes))
         self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(b) for b in hidden)
         self.leave = Linear(sizes[-1], n_latent, generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        h = features
+        h = features - self.mean
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = silu(norm(layer(h)))
         return self.leave(h)  # (B, n_latent)

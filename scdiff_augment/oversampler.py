@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
-from imblearn.utils import Substitution
+from imblearn.utils import Substitution, check_sampling_strategy
 from imblearn.utils._docstring import _random_state_docstring
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
@@ -48,13 +48,15 @@ class DiffusionOversampler(GenerativeOverSampler):
         anything else is modelled as real values with Gaussian noise.
 
     n_latent : int or "auto", default="auto"
-        Principal components of the latent; clamped to what X allows, said in ``history_``. "auto"
-        takes one for every 35 cells, 5 to 50.
+        Dimensions of the latent of a named encoder. "auto" takes one for every 20 cells,
+        16 to 64, for "autoencoder", 128 for the published one, and of principal components one
+        for every 35 cells, 5 to 50.
 
-    encoder : str or object, default="pca"
+    encoder : str or object, default="auto"
         "pca", "autoencoder", "autoencoder-published", an `AutoEncoder`, a `SCimilarityEncoder`, or
-        any fitted object with ``transform``; see `LatentDiffusion`. A fitted object is shared
-        with clones of the sampler, not refitted.
+        any fitted object with ``transform``; see `LatentDiffusion`. "auto" is "autoencoder" for
+        counts and log1p, "pca" for real values. A fitted object is shared with clones of the
+        sampler, not refitted.
 
     guidance_scale : float, default=1.0
         Weight of the class gradient in sampling; 1 is Bayes' rule, more sharpens classes.
@@ -98,8 +100,9 @@ class DiffusionOversampler(GenerativeOverSampler):
     n_blocks : int, default=2
         Residual blocks of the denoiser.
 
-    decoder_steps, denoiser_steps, classifier_steps : int, default=400, 300, 0
-        Training steps of each part. ``classifier_steps=0`` uses the closed form of Gaussian
+    decoder_steps, denoiser_steps, classifier_steps : int, default="auto", 300, 0
+        Training steps of each part; "auto" shows the decoder each cell about 20 times, in 100 to
+        400 steps. ``classifier_steps=0`` uses the closed form of Gaussian
         classes alone.
 
     n_jobs : int, default=None
@@ -175,7 +178,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         sampling_strategy: Any = "auto",
         random_state: Any = None,
         expression: str = "auto",
-        encoder: Any = "pca",
+        encoder: Any = "auto",
         n_latent: int | str = "auto",
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] | None = None,
@@ -189,7 +192,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         n_timesteps: int = 1000,
         width: int = 64,
         n_blocks: int = 2,
-        decoder_steps: int = 400,
+        decoder_steps: int | str = "auto",
         denoiser_steps: int = 300,
         classifier_steps: int = 0,
         n_jobs: int | None = None,
@@ -314,10 +317,22 @@ class DiffusionOversampler(GenerativeOverSampler):
                 random_state=random_state,
                 **{name: getattr(self, name) for name in OWN},
             )
+        return self._unfitted(random_state).fit(X, groups=y, sample_weight=weight, genes=genes)
+
+    def _plan(self, y: NDArray) -> NDArray:
+        """Check the parameters and return the class of each cell to be made."""
+        self._validate_params()
+        require_interval(self.guidance_interval)
+        wanted = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
+        self.sampling_strategy_ = wanted
+        self._require_two_cells(y)
+        return np.repeat(np.array(list(wanted), dtype=y.dtype), list(wanted.values()))
+
+    def _unfitted(self, random_state: Any) -> LatentDiffusion:
+        """Return a model of these parameters."""
         shared = set(LatentDiffusion().get_params(deep=False)) - {"random_state"}
         parameters = {name: getattr(self, name) for name in shared}
-        model = LatentDiffusion(**parameters, random_state=random_state)
-        return model.fit(X, groups=y, sample_weight=weight, genes=genes)
+        return LatentDiffusion(**parameters, random_state=random_state)
 
     def _require_two_cells(self, y: NDArray) -> None:
         """Refuse to start from a single real cell: it would be copied."""

@@ -21,7 +21,7 @@ PARAMETERS: dict[str, list] = {
     "random_state": ["random_state", np.random.Generator],
     "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
     "encoder": [
-        StrOptions({"pca", "autoencoder", "autoencoder-published"}),
+        StrOptions({"auto", "pca", "autoencoder", "autoencoder-published"}),
         HasMethods(["transform"]),
     ],
     "n_latent": [_at_least(1), StrOptions({"auto"})],
@@ -30,7 +30,7 @@ PARAMETERS: dict[str, list] = {
     "n_timesteps": [_at_least(5)],
     "width": [_at_least(2)],
     "n_blocks": [_at_least(1)],
-    "decoder_steps": [_at_least(0)],
+    "decoder_steps": [_at_least(0), StrOptions({"auto"})],
     "denoiser_steps": [_at_least(0)],
     "classifier_steps": [_at_least(0)],
     "n_jobs": [numbers.Integral, None],

@@ -57,14 +57,7 @@ def new_adata(
     AnnData of shape (n_cells, n_genes)
     """
     n_cells, n_genes = values.shape
-    joined = ["-".join(map(str, row)) for row in zip(*labels.values(), strict=True)]
-    obs = pd.DataFrame(
-        {name: pd.Categorical(codes) for name, codes in labels.items()},
-        index=names(joined or [""] * n_cells, set()),
-    )
-    obs[MARK] = True
-    obs[SOURCE] = pd.Categorical([None] * n_cells if sources is None else list(sources))
-    var = pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)] if genes is None else genes)
+    obs, var = new_obs(labels, n_cells, sources), new_var(genes, n_genes)
     X = values
     if counts is not None and values is counts:
         X = depth_normalised(counts)
@@ -73,6 +66,25 @@ def new_adata(
         adata.layers["counts"] = sparse.csr_matrix(counts)
     adata.uns[KEY] = dict(provenance)
     return adata
+
+
+def new_obs(
+    labels: Mapping[str, NDArray], n_cells: int, sources: Sequence[str] | None
+) -> pd.DataFrame:
+    """Names, conditions and marks of synthetic cells."""
+    joined = ["-".join(map(str, row)) for row in zip(*labels.values(), strict=True)]
+    obs = pd.DataFrame(
+        {name: pd.Categorical(codes) for name, codes in labels.items()},
+        index=names(joined or [""] * n_cells, set()),
+    )
+    obs[MARK] = True
+    obs[SOURCE] = pd.Categorical([None] * n_cells if sources is None else list(sources))
+    return obs
+
+
+def new_var(genes: NDArray | None, n_genes: int) -> pd.DataFrame:
+    """Names of genes; "gene<i>" without."""
+    return pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)] if genes is None else genes)
 
 
 def provenance_of(model: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from .team import current
+
 
 def training_steps(
     model: nn.Module,
@@ -27,10 +29,12 @@ def training_steps(
 
     With `ema_decay`, the model ends as the exponential moving average of its weights. AdamW is
     called in its functional form: the optimiser class imports the compiler, which takes longer
-    than training on a small data set.
+    than training on a small data set. Several processes train together within `team.distributed`.
     """
     if n_steps == 0:
         return
+    together = current()
+    together.take(model)
     parameters: list[Tensor] = list(model.parameters())
     first = [torch.zeros_like(p) for p in parameters]
     second = [torch.zeros_like(p) for p in parameters]
@@ -39,7 +43,7 @@ def training_steps(
     update = get_ema_multi_avg_fn(ema_decay) if ema_decay is not None else None
     for step in range(n_steps):
         value = loss(model)
-        gradients = torch.autograd.grad(value, parameters)
+        gradients, value = together.average(torch.autograd.grad(value, parameters), value.detach())
         with torch.no_grad():
             adamw(
                 parameters,
@@ -59,10 +63,23 @@ def training_steps(
             )
         if update is not None:
             update(averages, parameters, step)
-        yield float(value.detach())
+        yield float(value)
     with torch.no_grad():
         for parameter, average in zip(parameters, averages, strict=False):
             parameter.copy_(average)
+    together.give_back(model)
+
+
+def steps_for(
+    n_steps: int | str, n_cells: int, batch_size: int, epochs: int, least: int, most: int
+) -> int:
+    """Return training steps; "auto" shows each cell `epochs` times, in `least` to `most` steps.
+
+    Where there are few cells, longer training follows the noise of single ones.
+    """
+    if not isinstance(n_steps, str):
+        return n_steps
+    return max(least, min(most, epochs * n_cells // batch_size))
 
 
 def one_cycle(step: int, n_steps: int, peak: float) -> float:

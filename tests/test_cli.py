@@ -1,6 +1,7 @@
 """Command line: what the help promises, and the same done in Python."""
 
 import inspect
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import FIT, STEPS, done, listing, run, small
+from distributed import LocalCluster
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
 from scdiff_augment.cli.models import class_weights
@@ -52,7 +54,16 @@ def test_every_command_has_examples():
     assert {command for command, _ in EXAMPLES} == set(COMMANDS)
 
 
-@pytest.mark.parametrize(("command", "line"), EXAMPLES)
+CLUSTERED = [(command, line) for command, line in EXAMPLES if re.search("--(devices|sched)", line)]
+
+
+def made_since(before):
+    """Files and folders that are new or changed."""
+    now = listing()
+    return {name.split("/")[0] for name, content in now.items() if before.get(name) != content}
+
+
+@pytest.mark.parametrize(("command", "line"), [e for e in EXAMPLES if e not in CLUSTERED])
 def test_examples_of_the_help_run(command, line, here):
     if command == "fit":
         shutil.rmtree("model")
@@ -62,15 +73,46 @@ def test_examples_of_the_help_run(command, line, here):
     assert words[:2] == ["scdiff-augment", command]
     before = listing()
     done(*words[1:])
-    made = {
-        name.split("/")[0] for name, content in listing().items() if before.get(name) != content
-    }
     wanted = [words[2 + (command not in ("add-condition", "evaluate"))]]
     if command == "interpolate":
         wanted = [words[4]]
     if command == "evaluate":
         wanted = [word for word in words if word.endswith((".csv", ".json"))]
-    assert made == set(wanted)
+    assert made_since(before) == set(wanted)
+
+
+def on_this_machine(line, scheduler="none"):
+    """The example, on a small file, two processes, and a cluster that is there."""
+    words = {"atlas.h5ad": "cells.h5ad", "1000000": "60", "tcp://host:8786": scheduler}
+    line = re.sub("--devices [0-9]+", "--devices 2 --accelerator cpu", line)
+    return [words.get(word, word) for word in shlex.split(line)]
+
+
+def test_examples_for_clusters_are_these_two():
+    assert [command for command, _ in CLUSTERED] == ["fit", "sample"]
+
+
+def test_the_example_for_several_devices_runs(here):
+    (line,) = (line for command, line in CLUSTERED if command == "fit")
+    shutil.rmtree("model")
+    before = listing()
+    words = on_this_machine(line)
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_RANK")}
+    subprocess.run(
+        [sys.executable, "-m", "scdiff_augment", *words[1:], *STEPS], check=True, env=environment
+    )
+    assert made_since(before) == {"model"}
+
+
+def test_the_example_for_a_scheduler_runs(here):
+    (line,) = (line for command, line in CLUSTERED if command == "sample")
+    before = listing()
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        done(*on_this_machine(line, cluster.scheduler_address)[1:])
+    assert made_since(before) == {"atlas.zarr"}
+    assert ad.read_zarr("atlas.zarr").n_obs == 60
 
 
 def test_commands_of_the_readme_run(here):

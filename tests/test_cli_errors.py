@@ -36,7 +36,7 @@ START = ["--start", "cells.h5ad"]
         (["fit", "cells.h5ad", "m", "--expression", "log1p"], "expression='log1p' needs"),
         (
             ["fit", "cells.h5ad", "m", "--decoder-steps", "-1"],
-            "Invalid value for '--decoder-steps'",
+            "--decoder-steps takes 'auto' or a number from 0, got '-1'",
         ),
         (["fit", "cells.h5ad", "m", "--label-key", "share"], "holds measurements such as 0.01"),
         (["fit", "cells.h5ad", "m", "--jobs", "0"], "0 threads do nothing"),

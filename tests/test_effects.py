@@ -123,7 +123,7 @@ def test_backbone_is_left_alone_and_the_source_is_told(crossed):
 def test_an_unseen_combination_is_of_its_type_and_has_the_effect(crossed):
     X, types, treatments = crossed
     rest, rest_types, rest_treatments = without(crossed)
-    model = LatentDiffusion(n_latent=8, denoiser_steps=100, random_state=0).fit(rest)
+    model = LatentDiffusion(denoiser_steps=100, random_state=0).fit(rest)
     model.add_condition("type", rest_types)
     model.add_condition("treatment", rest_treatments, within={"type": rest_types})
     new = depth_normalised(model.sample({"type": "d", "treatment": "yes"}, 200)).mean(axis=0)

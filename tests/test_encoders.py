@@ -91,8 +91,9 @@ def test_the_published_shape():
     shapes = [tuple(layer.weight.shape) for layer in encoder.network_.layers]
     assert shapes == [(1024, 30), (1024, 1024), (1024, 1024)]
     assert encoder.transform(depth_normalised(counts)).shape == (20, 128)
-    preset = encoder_for("autoencoder-published", 5, None)
+    preset = encoder_for("autoencoder-published", None, None)
     assert (preset.hidden, preset.n_latent) == (encoder.hidden, 128)
+    assert encoder_for("autoencoder-published", 5, None).n_latent == 5
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "pca"])

@@ -18,6 +18,7 @@ PAIRED = [
     metrics.gene_correlation_error,
     metrics.mean_variance,
     metrics.zero_fraction,
+    metrics.zero_curve_error,
     metrics.library_size_distance,
     metrics.mmd,
     metrics.ilisi,
@@ -86,6 +87,7 @@ def test_zero_fraction_counts_zeros(rng):
     assert curve.real.tolist() == [0.25, 0, 0, 0]
     assert curve.synthetic.tolist() == [0, 0.75, 0, 0]
     assert curve.error == pytest.approx((15 - 5) / 80)
+    assert metrics.zero_curve_error(real, synthetic) == pytest.approx((15 + 5) / 80)
 
 
 def test_library_size_distance_is_the_shift_of_the_log(rng):

@@ -71,6 +71,7 @@ def test_values_are_those_of_the_single_figures(sets):
             "gene_correlation_error": metrics.gene_correlation_error(*pair),
             "mean_variance_error": metrics.mean_variance(*pair).error,
             "zero_fraction_difference": metrics.zero_fraction(*pair).error,
+            "zero_curve_error": metrics.zero_curve_error(*pair),
             "library_size_distance": metrics.library_size_distance(*counts),
             "density": metrics.density(*pair),
             "coverage": metrics.coverage(*pair),
@@ -148,12 +149,38 @@ def test_smooth_values_have_no_counts_and_no_library_size(sets):
     assert found.drop("library_size_distance").notna().all()
 
 
+def test_figures_that_are_chosen_are_the_same_as_among_all(sets):
+    chosen = ["mmd", "marker_lfc_slope", "nearest_neighbour_ratio", "zero_curve_error"]
+    everything = metrics.evaluate(**arguments(sets), **FEW)
+    found = metrics.evaluate(**arguments(sets), **FEW, figures=chosen)
+    expected = everything[everything["figure"].isin(chosen)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+    alone = metrics.evaluate(**arguments(sets), figures=["scc"])
+    assert alone["figure"].unique().tolist() == ["scc"]
+
+
+def test_copies_lie_below_the_interval_of_honest_cells(sets):
+    table = metrics.evaluate(**arguments(sets), figures=["nearest_neighbour_ratio"])
+    honest = table.set_index("class")
+    assert (honest["null_low"] < honest["null"]).all()
+    assert (honest["null"] < honest["null_high"]).all()
+    copied = arguments(sets) | {
+        "synthetic": sets["training"][0], "synthetic_labels": sets["training"][1],
+    }  # fmt: skip
+    found = metrics.evaluate(**copied, figures=["nearest_neighbour_ratio"])
+    assert (found["synthetic"] < found["null_low"]).all()
+
+
 def test_errors_name_what_does_not_fit(sets):
     given = arguments(sets)
     with pytest.raises(ValueError, match="`real` looks like counts and `null` like log1p"):
         metrics.evaluate(**given | {"null": depth_normalised(sets["null"][0])})
     with pytest.raises(ValueError, match="`null_labels` needs one label for each of the 132 cells"):
         metrics.evaluate(**given | {"null_labels": None})
+    with pytest.raises(ValueError, match=r"at least one of scc, .*; got 'auc'"):
+        metrics.evaluate(**given, figures=["scc", "auc"])
+    with pytest.raises(ValueError, match="got none"):
+        metrics.evaluate(**given, figures=[])
     with pytest.raises(ValueError, match="`labels` needs one label"):
         metrics.evaluate(**given | {"labels": None})
     with pytest.raises(ValueError, match=r"`real` and `training` .* 25 and 24"):

@@ -223,6 +223,7 @@ def test_groups_of_markers_order_the_classes_and_have_names(adata):
     assert [text.get_text() for text in ax.texts] == ["T", "B"]
     relative = ax.collections[0].get_array().reshape(6, 3)
     np.testing.assert_allclose(relative[::2].max(axis=0), 1)
+    assert ax.collections[0].get_clim() == (0, 1)  # one odd synthetic class cannot pale the others
     ax = plotting.marker_dotplot(adata, ["g0"], "type", classes=["NK"])
     assert drawn(ax)[0] == 2
 

@@ -144,7 +144,10 @@ def _scored(
 def _print(table: pd.DataFrame) -> None:
     """Show a block for each class; what could not be told is left out."""
     ranged = (table["null_low"] < table["null_high"]).any()
-    shown = table.drop(columns=["class", "n", *([] if ranged else ["null_low", "null_high"])])
+    ends = ["null_low", "null_high"]
+    shown = table.drop(columns=["class", "n", *([] if ranged else ends)])
+    if ranged:
+        shown.loc[~(table["null_low"] < table["null_high"]), ends] = float("nan")
     for label, rows in table.groupby("class", sort=False):
         told = shown.loc[rows.index].dropna(subset="synthetic")
         typer.echo(f"{label}, {rows['n'].iloc[0]:,} real and as many synthetic")

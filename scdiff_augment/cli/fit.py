@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scdiff_augment.ranks import is_leader
+
 from . import options
-from .cells import Cells, read_cells, require_file
+from .cells import Cells, require_file
+from .large import common_seed, read_any, together
 from .models import READ, class_weights, described, save
 from .names import hint, listed
 from .output import replacing
@@ -27,6 +31,12 @@ scdiff-augment fit cells.h5ad model --label-key cell_type
 # two conditions, from a layer of counts, rare types seen more often
 scdiff-augment fit cells.h5ad model --layer counts --seed 0 \\
     --label-key cell_type --label-key condition --weight-key cell_type
+
+\b
+# on four GPUs; on two machines with four each, started on both
+scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4
+NODE_RANK=0 MASTER_ADDR=host0 MASTER_PORT=29500 \\
+    scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4 --nodes 2 --seed 0
 """
 
 ENCODERS = [encoder.value for encoder in options.Encoder]
@@ -59,23 +69,32 @@ def fit(
             metavar="NAME|PATH",
             help=f"{', '.join(ENCODERS)}, or the folder of a SCimilarity model.",
         ),
-    ] = "pca",
+    ] = "auto",
     n_latent: options.Latent = "auto",
-    decoder_steps: options.DecoderSteps = 400,
+    decoder_steps: options.DecoderSteps = "auto",
     denoiser_steps: options.DenoiserSteps = 300,
     classifier_steps: options.ClassifierSteps = 0,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    stream: options.Stream = None,
+    devices: options.Devices = 1,
+    nodes: options.Nodes = 1,
+    accelerator: options.Accelerator = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn a model from cells. Labels are optional, and can be added later."""
-    terminal = Terminal(quiet)
+    """Learn a model from cells. Labels are optional, and can be added later.
+
+    Large files are read block by block: the codec is learnt from a random sample of the cells, all
+    else from all of them.
+    """
+    leads = is_leader()
+    terminal = Terminal(quiet or not leads)
     require_file(cells)
     size = options.latent_size(n_latent)
-    with replacing(model, force=force, suffixes=()) as place:
+    with replacing(model, force=force, suffixes=()) if leads else nullcontext(model) as place:
         terminal.say(f"reading {cells}")
-        real = read_cells(cells, layer, terminal)
+        real = read_any(cells, layer, stream, terminal)
         labels = {key: real.labels(key) for key in label_key or []}
         weight = None if weight_key is None else class_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
@@ -87,18 +106,21 @@ def fit(
         fitted = LatentDiffusion(
             expression=expression.value,
             encoder=_encoder(encoder, size),
-            n_latent=size if encoder == "pca" else "auto",
-            decoder_steps=decoder_steps,
+            n_latent=size if encoder in ENCODERS else "auto",
+            decoder_steps=options.steps(decoder_steps),
             denoiser_steps=denoiser_steps,
             classifier_steps=classifier_steps,
-            random_state=terminal.seed(seed),
+            random_state=common_seed(seed, devices, nodes, terminal),
             n_jobs=jobs,
             verbose=terminal.verbose,
         )
         terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
-        fitted.fit(real.frame(), groups=groups, sample_weight=weight)
-        for key, classes in labels.items():
-            fitted.add_condition(key, classes)
+        with together(devices, nodes, accelerator):
+            fitted.fit(real.frame(), groups=groups, sample_weight=weight)
+            for key, classes in labels.items():
+                fitted.add_condition(key, classes)
+        if not leads:  # another process writes the same model
+            return
         fitted.history_[READ] = {"layer": real.layer, "weight_key": weight_key}
         _tell_kind(fitted, real, expression, terminal)
         save(fitted, place)
@@ -107,13 +129,8 @@ def fit(
 
 def _encoder(name: str, n_latent: int | str) -> Any:
     """Find the encoder of this name, or read it from this folder."""
-    if name == "pca" or (name in ENCODERS and n_latent == "auto"):
-        return name
     if name in ENCODERS:
-        from scdiff_augment.encoders import AutoEncoder
-
-        published = name == options.Encoder.PUBLISHED
-        return (AutoEncoder.published if published else AutoEncoder)(n_latent=int(n_latent))
+        return name
     if not Path(name).is_dir():
         raise ValueError(
             f"--encoder takes {listed(ENCODERS)} or the folder of a SCimilarity model, but "

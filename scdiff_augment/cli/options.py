@@ -20,6 +20,7 @@ class Sampler(StrEnum):
 class Encoder(StrEnum):
     """Encoders that need no files."""
 
+    AUTO = "auto"
     PCA = "pca"
     SMALL = "autoencoder"
     PUBLISHED = "autoencoder-published"
@@ -59,7 +60,12 @@ Latent = Annotated[
         metavar="INT|auto", help="Dimensions of the latent; auto: what suits the encoder."
     ),
 ]
-DecoderSteps = Annotated[int, typer.Option(min=0, help="Training steps of the decoder.")]
+DecoderSteps = Annotated[
+    str,
+    typer.Option(
+        metavar="INT|auto", help="Training steps of the decoder; auto: by the number of cells."
+    ),
+]
 DenoiserSteps = Annotated[int, typer.Option(min=0, help="Training steps of the denoiser.")]
 ClassifierSteps = Annotated[
     int,
@@ -95,6 +101,37 @@ Jobs = Annotated[
     int | None,
     typer.Option(callback=_not_zero, help="Threads; -1 for all cores. [default: 1]"),
 ]
+Stream = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Read and write block by block. [default: where cells × genes would take 1 GB]",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Dask cluster that draws the cells, such as tcp://host:8786 ([dask]); OUT is a .zarr.",
+    ),
+]
+Devices = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="GPUs of this machine, or processes where there are none, that train together "
+        "([fabric]).",
+    ),
+]
+Nodes = Annotated[
+    int, typer.Option(min=1, help="Machines that train together; start the command on each.")
+]
+Accelerator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cpu|cuda|auto", help="What to train on. [default: the CPU; auto with --devices]"
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 
@@ -107,9 +144,26 @@ def latent_size(text: str) -> int | str:
     ValueError
         If it is neither.
     """
-    if text != "auto" and not (text.isdecimal() and int(text) > 0):
-        raise ValueError(f"--n-latent takes 'auto' or a number from 1, got '{text}'.")
-    return text if text == "auto" else int(text)
+    return _number_or_auto(text, "--n-latent", 1)
+
+
+def steps(text: str) -> int | str:
+    """Return a number of training steps, or "auto".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    return _number_or_auto(text, "--decoder-steps", 0)
+
+
+def _number_or_auto(text: str, option: str, least: int) -> int | str:
+    if text == "auto":
+        return text
+    if not (text.isdecimal() and int(text) >= least):
+        raise ValueError(f"{option} takes 'auto' or a number from {least}, got '{text}'.")
+    return int(text)
 
 
 def scales(texts: list[str], conditions: list[str]) -> dict[str, float]:

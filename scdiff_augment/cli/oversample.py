@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from . import options
-from .cells import Cells, read_cells, require_file
+from .cells import Cells, require_file
+from .large import cluster, entries_of, read_any, resumable, seed_begun, to_store
 from .models import load, require_model
 from .names import listed, member, pairs
 from .output import replacing, write_cells
@@ -89,12 +91,11 @@ def oversample(
         typer.Option(help="What the matrix holds. [default: found out]"),
     ] = None,
     encoder: Annotated[
-        options.Encoder | None, typer.Option(help="Cells to latent. [default: pca]")
+        options.Encoder | None,
+        typer.Option(help="Cells to latent. [default: auto]"),
     ] = None,
     n_latent: options.Latent = "auto",
-    decoder_steps: Annotated[
-        int | None, typer.Option(min=0, help="Training steps of the decoder. [default: 400]")
-    ] = None,
+    decoder_steps: options.DecoderSteps = "auto",
     denoiser_steps: Annotated[
         int | None, typer.Option(min=0, help="Training steps of the denoiser. [default: 300]")
     ] = None,
@@ -106,6 +107,8 @@ def oversample(
     n_steps: options.Steps = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    stream: options.Stream = None,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -119,7 +122,7 @@ def oversample(
     training = {
         "encoder": encoder and encoder.value,
         "n_latent": options.latent_size(n_latent) if n_latent != "auto" else None,
-        "decoder_steps": decoder_steps,
+        "decoder_steps": options.steps(decoder_steps) if decoder_steps != "auto" else None,
         "denoiser_steps": denoiser_steps,
         "classifier_steps": classifier_steps,
     }
@@ -129,16 +132,27 @@ def oversample(
         if training:
             option = "--" + next(iter(training)).replace("_", "-")
             raise ValueError(f"{option} is about training, but --model is trained; leave it out.")
-    with replacing(out, force=force) as place:
+    blockwise = to_store(out, entries_of(cells, layer), stream, scheduler)
+    if blockwise and model is not None:
+        raise ValueError(
+            "--model and block by block do not go together yet: --no-stream reads all cells into "
+            "memory, and without --model one is learnt from them."
+        )
+    with ExitStack() as stack:
+        if blockwise:
+            stack.enter_context(resumable(out, terminal))
+            seed = seed_begun(out, seed, terminal)
+        else:
+            place = stack.enter_context(replacing(out, force=force))
+            seed = terminal.seed(seed)
         terminal.say(f"reading {cells}")
-        real = read_cells(cells, layer, terminal)
+        real = read_any(cells, layer, blockwise, terminal)
         wanted = _strategy(strategy, real, label_key)
         for key in (donor_key, batch_key):
             if key is not None:
                 real.labels(key)
         from scdiff_augment import DiffusionOversampler, oversample_adata
 
-        seed = terminal.seed(seed)
         chain = options.sampling(sampler, n_steps)
         generator = None
         if model is not None:
@@ -157,20 +171,24 @@ def oversample(
         )
         oversampler.set_params(**training, **chain)
         terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
-        more = oversample_adata(
-            real.adata,
-            label_key,
-            layer=real.layer,
-            donor_key=donor_key,
-            batch_key=batch_key,
-            sampler=oversampler,
-        )
+        what: dict[str, Any] = {
+            "label_key": label_key,
+            "layer": real.layer,
+            "donor_key": donor_key,
+            "batch_key": batch_key,
+            "sampler": oversampler,
+        }
+        if blockwise:
+            client = stack.enter_context(cluster(scheduler))
+            oversample_adata(cells, **what, out=out, client=client, overwrite=force)
+        else:
+            write_cells(oversample_adata(real.adata, **what), place, out)
         for note in getattr(oversampler, "history_", {}).get("notes", []):
             terminal.say(f"note: {note}")
-        write_cells(more, place, out)
-    added = more.obs[label_key].iloc[len(real) :].value_counts()
-    counted = listed(f"{label} {n}" for label, n in added.items() if n)
-    terminal.done(f"wrote {out}: {more.n_obs:,} cells × {more.n_vars:,} genes; added: {counted}")
+    added = {label: n for label, n in oversampler.sampling_strategy_.items() if n}
+    counted = listed(f"{label} {n}" for label, n in sorted(added.items(), key=lambda i: -i[1]))
+    n_cells = len(real) + sum(added.values())
+    terminal.done(f"wrote {out}: {n_cells:,} cells × {real.adata.n_vars:,} genes; added: {counted}")
 
 
 def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:

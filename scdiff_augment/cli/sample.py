@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +12,14 @@ import typer
 
 from . import options
 from .cells import require_file
+from .large import cluster, entries_of, resumable, seed_begun, to_store
 from .models import cells_for, load, require_model, values_for
 from .names import listed, member, pairs, require_name
-from .output import replacing, write_cells
+from .output import MODEL, replacing, write_cells
 from .terminal import Terminal
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    from pandas import DataFrame
 
     from scdiff_augment.generator import LatentDiffusion
 
@@ -40,6 +43,10 @@ scdiff-augment sample model each.zarr --n 50 --each cell_type
 # from real cells of another condition, noised half the way
 scdiff-augment sample model moved.h5ad --start cells.h5ad \\
     --start-where condition=ctrl --strength 0.5 --where condition=stim
+
+\b
+# a million cells, drawn by the workers of a cluster
+scdiff-augment sample model atlas.zarr --n 1000000 --scheduler tcp://host:8786
 """
 
 
@@ -81,13 +88,16 @@ def sample(
     n_steps: options.Steps = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    stream: options.Stream = None,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Draw new cells, of given classes or in the proportions of training.
 
     OUT has log1p values in X and counts in layer 'counts', where the model knows counts, the
-    conditions in obs, and in uns how the cells were made.
+    conditions in obs, and in uns how the cells were made. Large zarr stores are written block by
+    block: after an interruption the same command goes on where it stopped.
     """
     terminal = Terminal(quiet)
     require_model(model)
@@ -103,8 +113,16 @@ def sample(
         if each is not None:
             raise ValueError("--each and --start do not go together; use --where with --start.")
     asked = pairs(where or [], "--where")
-    with replacing(out, force=force) as place:
-        loaded = load(model, terminal.seed(seed), jobs, terminal)
+    entries = _entries(model, n, each, start)
+    blockwise = to_store(out, entries, stream, scheduler)
+    with ExitStack() as stack:
+        if blockwise:
+            stack.enter_context(resumable(out, terminal))
+            seed = seed_begun(out, seed, terminal)
+        else:
+            place = stack.enter_context(replacing(out, force=force))
+            seed = terminal.seed(seed)
+        loaded = load(model, seed, jobs, terminal)
         wanted = {name: class_of(loaded, name, text, model) for name, text in asked.items()}
         if each is not None:
             assert n is not None
@@ -118,9 +136,17 @@ def sample(
             begin = begin.draw(n, loaded.random_state, terminal)
             more |= {"start": values_for(loaded, begin), "strength": strength}
         n_cells = None if each is not None or start is not None else n
-        new = loaded.sample_adata(wanted, n_cells, guidance_scale=weights, **more)
-        write_cells(new, place, out)
-    terminal.done(f"wrote {out}: {new.n_obs:,} cells × {new.n_vars:,} genes{_counted(new, wanted)}")
+        more["guidance_scale"] = weights
+        if blockwise:
+            client = stack.enter_context(cluster(scheduler))
+            loaded.sample_adata(wanted, n_cells, out=out, client=client, overwrite=force, **more)
+            obs = read_obs(out)
+        else:
+            new = loaded.sample_adata(wanted, n_cells, **more)
+            write_cells(new, place, out)
+            obs = new.obs
+    n_genes = loaded.n_features_in_
+    terminal.done(f"wrote {out}: {len(obs):,} cells × {n_genes:,} genes{_counted(obs, wanted)}")
 
 
 def class_of(model: LatentDiffusion, name: str, text: str, path: Path) -> Any:
@@ -172,9 +198,26 @@ def _of_each(
     return {name: np.repeat(model.conditions_[name], n)}
 
 
-def _counted(new: AnnData, wanted: dict[str, Any]) -> str:
+def _entries(model: Path, n: int | None, each: str | None, start: Path | None) -> int:
+    """Cells × genes that are asked for, as far as the description of the model tells."""
+    about = json.loads((model / MODEL).read_text(encoding="utf-8"))
+    n_classes = [len(c["classes"]["values"]) for c in about["conditions"] if c["name"] == each]
+    if start is not None and n is None:
+        return entries_of(start, None)
+    return (n or 0) * about["n_features_in"] * (n_classes[0] if n_classes else 1)
+
+
+def read_obs(store: Path) -> DataFrame:
+    """Annotations of the cells of a zarr store."""
+    import anndata as ad
+    import zarr
+
+    return ad.io.read_elem(zarr.open_group(str(store), mode="r")["obs"])
+
+
+def _counted(obs: DataFrame, wanted: dict[str, Any]) -> str:
     """How many cells of which classes."""
     if not wanted:
         return ""
-    rows = Counter(zip(*(new.obs[name].astype(str) for name in wanted), strict=True))
+    rows = Counter(zip(*(obs[name].astype(str) for name in wanted), strict=True))
     return "; " + listed(f"{' × '.join(row)} {count}" for row, count in rows.items())

@@ -5,14 +5,15 @@ otherwise, and means something only beside its null: the value that real cells g
 synthetic ones. `evaluate` gives all of them, with their nulls, in one table.
 """
 
+from .depth import library_size_distance
 from .embedding import ilisi, mmd
 from .genes import (
     Curve,
     gene_correlation_error,
-    library_size_distance,
     mean_variance,
     pcc,
     scc,
+    zero_curve_error,
     zero_fraction,
 )
 from .judges import forest_auc, knn_auc, telling_genes
@@ -41,5 +42,6 @@ __all__ = [
     "r2_top_genes",
     "scc",
     "telling_genes",
+    "zero_curve_error",
     "zero_fraction",
 ]

@@ -83,7 +83,7 @@ def nearest_neighbour_ratio(
     True
     """
     a, s, t, seed = _checked(real, synthetic, training, max_cells, random_state)
-    return ratio_of(*components(a, s, t, max_cells, seed))
+    return float(np.median(ratios_of(*components(a, s, t, max_cells, seed))))
 
 
 def duplicates(
@@ -146,12 +146,11 @@ def components(
     return pca.transform(real), pca.transform(synthetic), pca.transform(training)
 
 
-def ratio_of(real: Latents, synthetic: Latents, training: Latents) -> float:
-    """Median ratio of the nearest distances of points."""
+def ratios_of(real: Latents, synthetic: Latents, training: Latents) -> NDArray[np.float64]:
+    """Ratio of the nearest distances of each point."""
     to_training, to_real = nearest(synthetic, training), nearest(synthetic, real, len(training))
     # A cell that equals both a training and a held-out cell says nothing of copying.
-    ratio = np.divide(to_training, to_real, out=np.ones_like(to_real), where=to_real > 0)
-    return float(np.median(ratio))
+    return np.divide(to_training, to_real, out=np.ones_like(to_real), where=to_real > 0)
 
 
 def near_of(real: Latents, synthetic: Latents, training: Latents) -> float:

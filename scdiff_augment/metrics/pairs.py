@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import embedding, genes, judges, manifold
+from . import depth, embedding, genes, judges, manifold
 
 
 @dataclass(frozen=True)
@@ -80,30 +80,35 @@ class Pair:
         """Distance of library sizes; NaN where counts are not known."""
         if self.real.counts is None or self.other.counts is None:
             return np.nan
-        return genes.library_size_distance(self.real.counts, self.other.counts)
+        return depth.library_size_distance(self.real.counts, self.other.counts)
 
 
 class Figure(NamedTuple):
-    """How a figure is read of a pair, its ideal, and how many cells it needs of each set."""
+    """How a figure is read of a pair, its ideal, the cells it needs of each set, and where.
+
+    Those that are `latent` read principal components.
+    """
 
     value: Callable[[Pair], float]
     ideal: float
     min_cells: int
+    latent: bool = False
 
 
 FIGURES = {
     "scc": Figure(lambda p: genes.scc(*p.log), 1, 5),
     "pcc": Figure(lambda p: genes.pcc(*p.log), 1, 5),
-    "mmd": Figure(lambda p: embedding.mmd_of(*p.z), 0, 5),
-    "ilisi": Figure(lambda p: embedding.ilisi_of(*p.z), 1, 50),
-    "forest_auc_pca": Figure(lambda p: p.forest("pca"), 0.5, 100),
+    "mmd": Figure(lambda p: embedding.mmd_of(*p.z), 0, 5, latent=True),
+    "ilisi": Figure(lambda p: embedding.ilisi_of(*p.z), 1, 50, latent=True),
+    "forest_auc_pca": Figure(lambda p: p.forest("pca"), 0.5, 100, latent=True),
     "forest_auc_genes": Figure(lambda p: p.forest("genes"), 0.5, 100),
-    "knn_auc": Figure(lambda p: judges.knn_auc_of(*p.z, seed=p.how.seed), 0.5, 100),
+    "knn_auc": Figure(lambda p: judges.knn_auc_of(*p.z, seed=p.how.seed), 0.5, 100, latent=True),
     "gene_correlation_error": Figure(lambda p: genes.gene_correlation_error(*p.log), 0, 30),
     "mean_variance_error": Figure(lambda p: genes.mean_variance(*p.log).error, 0, 10),
     "zero_fraction_difference": Figure(lambda p: genes.zero_fraction(*p.log).error, 0, 5),
+    "zero_curve_error": Figure(lambda p: genes.zero_curve_error(*p.log), 0, 10),
     "library_size_distance": Figure(Pair.library, 0, 5),
-    "density": Figure(lambda p: p.cover[0], 1, 10),
-    "coverage": Figure(lambda p: p.cover[1], 1, 10),
+    "density": Figure(lambda p: p.cover[0], 1, 10, latent=True),
+    "coverage": Figure(lambda p: p.cover[1], 1, 10, latent=True),
 }
 """Figures of two sets of cells; those of markers and of memorisation need more than a pair."""

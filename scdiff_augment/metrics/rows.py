@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import memorisation
 from .embedding import N_PCS, fit_pca, joint_pca
 from .inputs import drawn
+from .intervals import median_interval
 from .markers import marker_lfc_agreement
 from .pairs import FIGURES, Cells, Judges, Pair
 
@@ -20,12 +21,17 @@ ALL = "all cells"
 MARKERS = {"marker_lfc_correlation": "correlation", "marker_lfc_slope": "slope"}
 """Figures of the markers of each class, and the column that holds them."""
 
-IDEAL = {
-    **{name: figure.ideal for name, figure in FIGURES.items()},
-    **dict.fromkeys(MARKERS, 1.0),
+MEMORY = {
     "nearest_neighbour_ratio": 1.0,
     "exact_duplicates": 0.0,
     "near_duplicates": memorisation.NEAR,
+}
+"""Figures of memorisation, and what they are for cells that are no copies."""
+
+IDEAL = {
+    **{name: figure.ideal for name, figure in FIGURES.items()},
+    **dict.fromkeys(MARKERS, 1.0),
+    **MEMORY,
 }
 """What each figure is for a perfect generator and many cells."""
 
@@ -34,25 +40,37 @@ Rows = dict[str, dict[str, NDArray[np.intp]]]
 
 
 def score(
-    sets: dict[str, Cells], max_cells: int, judges: Judges, rng: np.random.Generator
+    sets: dict[str, Cells],
+    max_cells: int,
+    judges: Judges,
+    wanted: Collection[str],
+    rng: np.random.Generator,
 ) -> Iterator[Row]:
     """One value for each class, figure, and set that is compared with the real cells."""
     rows = _draw(sets, max_cells, rng)
+    figures = {name: figure for name, figure in FIGURES.items() if name in wanted}
+    latent = any(figure.latent for figure in figures.values())
+    nowhere = np.empty((0, 1)), np.empty((0, 1))
     for name in ("synthetic", "null"):
         if name not in sets:
             continue
         real, other = sets["real"], sets[name]
-        shown = _embedded(real, other, rows, name, max_cells, judges.seed)
+        shown = dict.fromkeys(rows, nowhere)
+        if latent:
+            shown |= _embedded(real, other, rows, name, max_cells, judges.seed)
         for label, part in rows.items():
             a, b = part["real"], part[name]
             pair = Pair(real.take(a), other.take(b), shown[label], judges)
-            for figure, (value, _, min_cells) in FIGURES.items():
-                found = value(pair) if len(a) >= min_cells else np.nan
+            for figure, how in figures.items():
+                found = how.value(pair) if len(a) >= how.min_cells else np.nan
                 yield {"class": label, "figure": figure, name: found, "n": len(a)}
-        yield from _marker_rows(real, other, name, rows)
-        if "training" in sets:
+        if not MARKERS.keys().isdisjoint(wanted):
+            marker_rows = _marker_rows(real, other, name, rows)
+            yield from (row for row in marker_rows if row["figure"] in wanted)
+        if "training" in sets and not MEMORY.keys().isdisjoint(wanted):
             pca = max_cells, judges.seed
-            yield from _memory_rows(real, other, sets["training"], name, rows, pca)
+            found_rows = _memory_rows(real, other, sets["training"], name, rows, pca)
+            yield from (row for row in found_rows if row["figure"] in wanted)
 
 
 def _draw(sets: dict[str, Cells], max_cells: int, rng: np.random.Generator) -> Rows:
@@ -76,7 +94,7 @@ def _embedded(
     real: Cells, other: Cells, rows: Rows, name: str, max_cells: int, seed: int
 ) -> dict[str, tuple[NDArray, NDArray]]:
     """Both sides of each class in joint components of all classes, and all cells in their own."""
-    result = {label: (np.empty((0, 1)), np.empty((0, 1))) for label in rows}
+    result = {}
     result[ALL] = joint_pca(real.log[rows[ALL]["real"]], other.log[rows[ALL][name]], N_PCS, seed)
     present = {label: part for label, part in rows.items() if label != ALL and len(part[name])}
     if present:
@@ -123,10 +141,15 @@ def _memory_rows(
             for points, cells in ((z_real, real), (z_training, training))
         )
         exact = ratio = near = np.nan
+        interval = {}
         if len(z):
             exact = memorisation.exact_of(other.log[part[name]], training.log, z, z_training)
         if len(z) and min(len(near_real), len(near_training)) >= 2:
-            ratio = memorisation.ratio_of(near_real, z, near_training)
+            ratios = memorisation.ratios_of(near_real, z, near_training)
+            ratio = float(np.median(ratios))
+            if name == "null":
+                ends = median_interval(ratios, len(z), random_state=pca[1])
+                interval = dict(zip(("low", "high"), ends, strict=True))
             near = memorisation.near_of(near_real, z, near_training)
         found = {
             "nearest_neighbour_ratio": ratio,
@@ -134,4 +157,5 @@ def _memory_rows(
             "near_duplicates": near,
         }
         for figure, value in found.items():
-            yield {"class": label, "figure": figure, name: value, "n": len(z)}
+            row = {"class": label, "figure": figure, name: value, "n": len(z)}
+            yield row | (interval if figure == "nearest_neighbour_ratio" else {})

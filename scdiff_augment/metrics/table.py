@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def evaluate(
     synthetic_labels: ArrayLike | None = None,
     null_labels: ArrayLike | None = None,
     training_labels: ArrayLike | None = None,
+    figures: Sequence[str] | None = None,
     max_cells: int = MAX_CELLS,
     n_repeats: int = 1,
     n_estimators: int = 500,
@@ -49,6 +51,8 @@ def evaluate(
         The cells that the generator has seen; figures of memorisation need them.
     labels, synthetic_labels, null_labels, training_labels : array-like, optional
         Class of each cell, for figures by class: all or none for the sets that are given.
+    figures : sequence of str, optional
+        Names of the figures to compute; all by default. Forests cost the most by far.
     max_cells : int, default=5000
         At most this many cells of each set, and of each class.
     n_repeats : int, default=1
@@ -66,7 +70,9 @@ def evaluate(
     DataFrame
         A row for each class and figure, "all cells" first. Columns: "class"; "figure"; "synthetic",
         the value of synthetic cells; "null", that of real cells in their place; "null_low" and
-        "null_high", the latter's range over the repeats; "ideal"; "n", the cells that were compared
+        "null_high", the latter's range over the repeats, or, for the ratio of nearest
+        neighbours, the interval in which the value of as many other real cells would lie in 95 %
+        of cases (bootstrap over cells); "ideal"; "n", the cells that were compared
         of each set: the largest number that all sets and `max_cells` allow. A value is NaN where
         there are too few cells for the figure, where counts cannot be told from the values, or
         where there is no null. Neighbours for figures of memorisation are all cells of `real` and
@@ -76,7 +82,7 @@ def evaluate(
     ------
     ValueError
         If the matrices differ in genes or scale, hold NaN or infinity, or have fewer than 5 cells;
-        if labels are missing; if repeats are asked for without a null.
+        if labels are missing; if repeats are asked for without a null; if there is no such figure.
 
     Examples
     --------
@@ -95,6 +101,13 @@ def evaluate(
             f"{n_repeats} and null is {'None' if null is None else 'given'}."
         )
     require_max_cells(max_cells, MIN_CELLS)
+    wanted = tuple(IDEAL) if figures is None else tuple(figures)
+    unknown = [name for name in wanted if name not in IDEAL]
+    if unknown or not wanted:
+        raise ValueError(
+            f"`figures` must name at least one of {', '.join(IDEAL)}; got "
+            f"{repr(unknown[0]) if unknown else 'none'}. Leave it out for all of them."
+        )
     sets = _read(
         {"real": real, "synthetic": synthetic, "null": null, "training": training},
         {
@@ -111,8 +124,9 @@ def evaluate(
             both = sets["real"].join(sets["null"])
             parts = np.split(rng.permutation(len(both)), [len(sets["real"])])
             sets["real"], sets["null"] = both.take(parts[0]), both.take(parts[1])
-        rows += score(sets, max_cells, Judges(int(rng.integers(2**31)), n_estimators, n_jobs), rng)
-    return _summary(rows, has_null=null is not None)
+        judges = Judges(int(rng.integers(2**31)), n_estimators, n_jobs)
+        rows += score(sets, max_cells, judges, wanted, rng)
+    return _summary(rows)
 
 
 def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, Cells]:
@@ -140,11 +154,12 @@ def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, Cells]:
     return sets
 
 
-def _summary(rows: list[Row], has_null: bool) -> pd.DataFrame:
-    """Means over repeats and the null's range, in the order of the figures."""
+def _summary(rows: list[Row]) -> pd.DataFrame:
+    """Means over repeats and the null's range or interval, in the order of the figures."""
     frame = pd.DataFrame(rows)
-    if not has_null:
-        frame["null"] = np.nan
+    for column in ("null", "low", "high"):
+        if column not in frame:
+            frame[column] = np.nan
     groups = frame.groupby(["class", "figure"], sort=False)
     table = groups.agg(
         synthetic=("synthetic", "mean"),
@@ -152,7 +167,11 @@ def _summary(rows: list[Row], has_null: bool) -> pd.DataFrame:
         null_low=("null", "min"),
         null_high=("null", "max"),
         n=("n", "min"),
+        low=("low", "mean"),
+        high=("high", "mean"),
     ).reset_index()
+    for end in ("low", "high"):
+        table[f"null_{end}"] = table.pop(end).fillna(table[f"null_{end}"])
     table.insert(6, "ideal", table["figure"].map(IDEAL))
     order = {figure: i for i, figure in enumerate(IDEAL)}
     order_class = {label: i for i, label in enumerate(table["class"].unique())}

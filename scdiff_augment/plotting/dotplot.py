@@ -49,6 +49,7 @@ def marker_dotplot(
         mapping whose keys are classes, in its order.
     scale : bool, default=False
         Divide each gene by its largest mean among real rows, so that weak genes show as well.
+        Synthetic rows above it have its colour.
     cmap : str, default="Reds"
         Colour map of the mean expression.
     ax : matplotlib.axes.Axes, optional
@@ -95,7 +96,15 @@ def marker_dotplot(
     ax = style.axes(ax, 2.6 + 0.27 * len(genes), 1.2 + 0.24 * places[-1])
     x, y = np.meshgrid(np.arange(len(genes)), places)
     dots = ax.scatter(
-        x, y, s=LARGEST * share, c=mean, cmap=cmap, vmin=0, edgecolors=style.QUIET, linewidths=0.4
+        x,
+        y,
+        s=LARGEST * share,
+        c=mean,
+        cmap=cmap,
+        vmin=0,
+        vmax=1 if scale else None,
+        edgecolors=style.QUIET,
+        linewidths=0.4,
     )
     _name_rows(ax, rows, places)
     _name_genes(ax, grouped, genes)

@@ -136,7 +136,7 @@ def map_frame(ax: Axes) -> None:
 def plain_log(axis: Axis) -> None:
     """Name 1, 2 and 5 of each decade, or 1 alone where there are many, in plain numbers."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

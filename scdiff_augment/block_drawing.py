@@ -1,0 +1,106 @@
+"""One block of new cells, from a seed of its own: the same wherever and whenever it is drawn."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .cell_store import as_csr
+from .drawing import Drawing
+from .training import bounded_threads
+
+if TYPE_CHECKING:
+    from .blocks import Matrix
+    from .generator import LatentDiffusion
+
+ENTRIES = 16_000_000
+"""Cells × genes of a block, at most 64 MB in single precision."""
+
+_one_at_a_time = threading.Lock()
+"""Thread counts belong to the process: two blocks at once would change each other's."""
+
+
+def cells_per_block(n_genes: int) -> int:
+    """4,096 cells, fewer of many genes."""
+    return min(4096, max(256, ENTRIES // n_genes))
+
+
+def block_sizes(n_cells: int, size: int) -> list[int]:
+    """Cells of each block, of which only the last may be smaller."""
+    return [min(size, n_cells - first) for first in range(0, n_cells, size)]
+
+
+def lean(model: LatentDiffusion) -> LatentDiffusion:
+    """Copy what draws cells, without what remembers those of `fit`: it is sent to workers."""
+    ours = copy.copy(model)
+    for name, nothing in (("_z", None), ("_weight", None), ("history_", {})):
+        setattr(ours, name, nothing)
+    ours.training_hashes_ = np.empty(0, dtype=np.uint64)
+    return ours.set_params(verbose=False)
+
+
+def draw_block(model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int) -> Any:
+    """Draw all cells of a drawing.
+
+    Parameters
+    ----------
+    model : LatentDiffusion
+    drawing : Drawing
+        Of these cells alone.
+    n : int
+        How many.
+    seed, number : int
+        Seed of the run, and number of the block.
+
+    Returns
+    -------
+    values : csr_matrix of counts, or ndarray of real values, (n, n_genes), float32
+    factor : ndarray of shape (n,), or None
+        Scale of log1p values.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    n_latent = len(model.denoiser_.scale)
+    with _one_at_a_time, bounded_threads(model.n_jobs):
+        z = drawing.latents(model.denoiser_, slice(0, n), n_latent, generator)
+        values, factor = model.codec_.decode(z.numpy(), rng)
+    return (values if model._kind == "real" else as_csr(values)), factor
+
+
+def log_values(
+    counts: sparse.csr_matrix, total: float | None, factor: NDArray | None
+) -> sparse.csr_matrix:
+    """log1p of counts that are scaled to a total, or by a factor, for each cell."""
+    if total is not None:
+        sums = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+        factor = total / np.maximum(sums, 1.0)
+    scale = np.repeat(np.asarray(factor, dtype=np.float32), np.diff(counts.indptr))
+    data = np.log1p(counts.data * scale)
+    return sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def annotated_block(
+    model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int
+) -> dict[str, Matrix]:
+    """Matrices of a block as `LatentDiffusion.sample_adata` lays them out."""
+    values, factor = draw_block(model, drawing, n, seed, number)
+    if model._kind == "real":
+        return {"X": values}
+    total = 1e4 if model._kind == "counts" else model._total
+    return {"X": log_values(values, total, factor), "layers/counts": values}
+
+
+def block_on_scale(
+    model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int
+) -> dict[str, Matrix]:
+    """One matrix on the scale that the model was fitted on, as an oversampled file holds it."""
+    values, factor = draw_block(model, drawing, n, seed, number)
+    if model._kind != "log1p":
+        return {"X": values}
+    return {"X": log_values(values, model._total, factor)}

@@ -1,0 +1,65 @@
+"""The count codec: who is set aside, means that agree, counts that vary as the real ones do."""
+
+import numpy as np
+import pytest
+import torch
+
+from scdiff_augment.count_codec import FEWEST, MOST, CountCodec, set_aside
+from scdiff_augment.dispersion import draw_counts
+from scdiff_augment.encoders import PCAEncoder
+from scdiff_augment.expression import take_apart
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def codec_of(X):
+    codec = CountCodec(PCAEncoder(3), n_steps=150)
+    for _ in codec.fit(take_apart(X, "counts"), generator()):
+        pass
+    return codec
+
+
+@pytest.fixture(scope="module")
+def overdispersed():
+    rng = np.random.default_rng(0)
+    rates = np.exp(rng.normal(1.0, 0.7, 40))[None] * np.exp(rng.normal(0, 0.3, (1500, 1)))
+    return draw_counts(rates.astype(np.float32), np.full(40, 0.5, dtype=np.float32), rng)
+
+
+def test_cells_set_aside_are_a_share_and_never_of_rare_classes():
+    codes = np.repeat([0, 1], [960, 40])
+    aside = set_aside(1000, generator(), codes)
+    assert aside.sum() == 144
+    assert not aside[codes == 1].any()
+    assert set_aside(1000, generator()).sum() == 150
+    assert set_aside(100_000, generator()).sum() == MOST
+
+
+def test_too_few_cells_to_set_aside_mean_poisson_counts():
+    assert set_aside(int(FEWEST / 0.15) - 2, generator()).sum() == 0
+    X = np.random.default_rng(0).poisson(3.0, (60, 20))
+    assert not codec_of(X).dispersion_.any()
+
+
+def test_expected_totals_of_genes_are_those_seen(overdispersed):
+    codec = codec_of(overdispersed)
+    parts = take_apart(overdispersed, "counts")
+    rates, _ = codec.rates(codec.encode(parts))
+    np.testing.assert_allclose(rates.sum(axis=0), parts.values.sum(axis=0), rtol=1e-3)
+
+
+def test_decoded_counts_vary_as_overdispersed_ones_do(overdispersed):
+    codec = codec_of(overdispersed)
+    new, _ = codec.decode(codec.encode(take_apart(overdispersed)), np.random.default_rng(1))
+    assert np.median(codec.dispersion_) == pytest.approx(0.5, rel=0.3)
+    ratio = new.var(axis=0) / overdispersed.var(axis=0)
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+
+
+def test_dispersion_is_kept_by_storage(overdispersed):
+    codec = codec_of(overdispersed)
+    meta, tensors = codec.to_state()
+    again = CountCodec.from_state(meta, tensors)
+    np.testing.assert_array_equal(again.dispersion_, codec.dispersion_)
