@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import compare, report, statistics, sync
+from benchmarks import across, compare, report, statistics, sync
 from benchmarks.backends import BACKENDS, connected
 from benchmarks.config import Config, load_config, read_yaml
 from benchmarks.index_page import write_index
 from benchmarks.models import save_generators
-from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run
+from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run, stored
 from benchmarks.scores import SCORES
-from benchmarks.store import prepare_folder
+from benchmarks.store import pack, prepare_folder, unasked
 from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study
 from benchmarks.versions import versions
 from benchmarks.words import label
@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Run a study: data sets x strategies x classifiers x folds, or a study of "
         "the generator where the config has the key 'study'. What an earlier run has computed is "
-        "not computed again. `sync --help` and `compare --help` tell of two more commands.",
+        "not computed again. `sync --help`, `compare --help` and `ranks --help` tell of three more "
+        "commands.",
     )
     found.add_argument("config", type=Path, help="a YAML file, for example in benchmarks/configs/")
     found.add_argument(
@@ -57,6 +58,16 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--scheduler", help="address of the cluster, for example tcp://HOST:8786")
     found.add_argument("--force", action="store_true", help="compute everything again")
+    found.add_argument(
+        "--minutes",
+        type=float,
+        help="begin no unit after so long, and make the page of what is there; run again to go on",
+    )
+    found.add_argument(
+        "--report-only",
+        action="store_true",
+        help="compute nothing: make the page of the folds that are complete on disk",
+    )
     return found
 
 
@@ -80,22 +91,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["sync"]:
         return sync.main(given[1:])
+    if given[:1] == ["ranks"]:
+        return across.main(given[1:])
     if given[:1] == ["compare"]:
         return main(compare.main(given[1:]))
     arguments = parser().parse_args(given)
     try:
         if arguments.jobs < 1:
             raise ValueError(f"--jobs {arguments.jobs}: needs at least 1 process.")
+        if arguments.minutes is not None and not arguments.minutes > 0:
+            raise ValueError(f"--minutes {arguments.minutes:g}: needs more than 0 minutes.")
         plan = make_plan(arguments.config)
+        partly = arguments.report_only or arguments.minutes is not None
+        if partly and not isinstance(plan, Comparison):
+            raise ValueError(
+                "--report-only and --minutes are for comparisons of strategies; a study of the "
+                "generator needs all its units. Leave them out; what is on disk is used anyway."
+            )
         folder = arguments.out / plan.config.name
         prepare_folder(folder)
         plan.load()
+        keys = [unit.key for unit in plan.units]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    if other := unasked(folder, keys):
+        print(
+            f"note: {other} units packed in {folder} are of another config, of other code "
+            "or of other versions of the libraries; they are not used, and are dropped when the "
+            "page is made.",
+            file=sys.stderr,
+        )
     try:
-        with connected(arguments.backend, arguments.scheduler):
-            results = plan.run(folder, arguments.jobs, arguments.force)
+        if arguments.report_only:
+            results = plan.stored(folder)
+        else:
+            limit = {"minutes": arguments.minutes} if partly else {}
+            with connected(arguments.backend, arguments.scheduler):
+                results = plan.run(folder, arguments.jobs, arguments.force, **limit)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -108,22 +141,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return FAILED if stop.reason else STOPPED
     files = plan.write(results, folder)
+    packed = pack(folder, keys)
     failed = results.rows[results.rows["status"] != "ok"]
     print(
         f"\n{len(plan.units)} units: {results.computed} computed, {results.reused} from earlier "
         f"runs; {len(results.rows)} rows, {len(failed)} failed."
     )
     print(plan.summary(results))
+    if partly and results.missing:
+        print(
+            f"Not complete: {results.missing} of {len(plan.units)} units are missing. The page is "
+            f"that of the complete folds, and MLflow is left alone; go on with:\n"
+            f"  python -m benchmarks {shlex.join(a for a in given if a != '--report-only')}"
+        )
     warning = ""
     try:
-        run_id = plan.log(arguments.tracking_uri, results, files)
-        print(f"MLflow: experiment {plan.config.name!r}, run {run_id}, in {arguments.tracking_uri}")
+        if not (partly and results.missing):
+            run_id = plan.log(arguments.tracking_uri, results, files)
+            name = plan.config.name
+            print(f"MLflow: experiment {name!r}, run {run_id}, in {arguments.tracking_uri}")
     except TrackingError as error:
         warning = (
             f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
             f"on disk in {folder}; send them later with: python -m benchmarks sync {folder}"
         )
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
+    print(f"Units:  {packed}")
     print("Runs:   make ui")
     if warning:
         print(warning, file=sys.stderr)
@@ -150,11 +193,14 @@ class Comparison:
         self.datasets = load_datasets(self.config)
         self.units = make_units(self.config, self.datasets)
 
-    def run(self, folder: Path, jobs: int, force: bool) -> Results:
-        return run(self.config, self.units, folder, jobs, force)
+    def run(self, folder: Path, jobs: int, force: bool, minutes: float | None = None) -> Results:
+        return run(self.config, self.units, folder, jobs, force, minutes)
+
+    def stored(self, folder: Path) -> Results:
+        return stored(self.units, folder)
 
     def write(self, results: Results, folder: Path) -> list[Path]:
-        self.generators = save_generators(self.units, folder)
+        self.generators = {} if results.missing else save_generators(self.units, folder)
         files = report.write_report(self.config, self.datasets, results, folder)
         write_index(folder.parent)
         return files

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,9 @@ def _ray(scheduler: str | None) -> Iterator[Callable[..., Any]]:
         ray.shutdown()
 
 
-def results(units: Sequence[Any], work: Callable[[Any], Record], jobs: int) -> Iterator[Record]:
+def results(
+    units: Sequence[Any], work: Callable[[Any], Record], jobs: int, end: float | None = None
+) -> Iterator[Record]:
     """Yield the units' results as they end.
 
     Parameters
@@ -122,6 +125,8 @@ def results(units: Sequence[Any], work: Callable[[Any], Record], jobs: int) -> I
         Takes a unit.
     jobs : int
         Processes on this machine; a cluster has as many as it has.
+    end : float, optional
+        Time of the monotonic clock after which no unit is begun.
 
     Yields
     ------
@@ -134,25 +139,29 @@ def results(units: Sequence[Any], work: Callable[[Any], Record], jobs: int) -> I
         If a cluster could not finish a unit.
     """
     cluster = _cluster.get()
+    due = takewhile(lambda unit: end is None or time.monotonic() < end, units)
     if cluster is not None and units:
-        yield from _on_cluster(cluster, units, work)
+        yield from _on_cluster(cluster, units, due, work)
     elif jobs <= 1:
-        yield from map(work, units)
+        yield from map(work, due)
     else:
         with parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)
-            yield from parallel(delayed(run_in_worker)(work, unit) for unit in units)
+            yield from parallel(delayed(run_in_worker)(work, unit) for unit in due)
 
 
 def _on_cluster(
-    cluster: Callable[..., Any], units: Sequence[Any], work: Callable[[Any], Record]
+    cluster: Callable[..., Any],
+    units: Sequence[Any],
+    due: Iterable[Any],
+    work: Callable[[Any], Record],
 ) -> Iterator[Record]:
-    """Send each data set once, and units without their data."""
+    """Send each data set of the units once, and the units that are due without their data."""
     data = {id(u.dataset): u.dataset for u in units}
     stubs = {key: _without_cells(d) for key, d in data.items()}
     calls = (
         delayed(run_with_data)(work, replace(u, dataset=stubs[id(u.dataset)]), u.dataset)
-        for u in units
+        for u in due
     )
     try:
         with cluster(list(data.values())):

@@ -52,7 +52,10 @@ class StrategySpec:
     @property
     def arms(self) -> tuple[str, ...]:
         """Labels of what is compared: the strategy, and the same with tuned thresholds."""
-        return (self.label, f"{self.label}_thresholds") if self.thresholds else (self.label,)
+        if not self.thresholds:
+            return (self.label,)
+        plain = self.label == self.name == "none"
+        return (self.label, "thresholds" if plain else f"{self.label}_thresholds")
 
 
 def list_of(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Any]:

@@ -48,6 +48,8 @@ def _entry(page: Path) -> dict[str, Any]:
     facts = (
         f"{', '.join(d.name for d in study.datasets)}; {rows['strategy'].nunique()} arms, "
         f"{rows['classifier'].nunique()} classifiers, {rows['fold'].nunique()} folds, "
-        f"{len(rows):,} rows" + (f", {failed:,} of them failed" if failed else "")
+        f"{len(rows):,} rows"
+        + (f", {failed:,} of them failed" if failed else "")
+        + (f"; {study.missing:,} units still to be computed" if study.missing else "")
     )
     return entry | {"title": study.config.title, "facts": facts, "verdict": study.verdict}

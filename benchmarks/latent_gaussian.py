@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from imblearn.over_sampling.base import BaseOverSampler
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from scdiff_augment.backbone import generators
 from scdiff_augment.codec import codec_for
@@ -30,14 +30,15 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         As in imbalanced-learn.
     random_state : int, RandomState or None, default=None
         Source of all randomness.
-    n_latent, decoder_steps : default="auto", 400
+    encoder, n_latent, decoder_steps : default="auto"
         The codec's, as in `DiffusionOversampler`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseOverSampler._parameter_constraints,
+        "encoder": [str, HasMethods(["transform"])],
         "n_latent": [int, StrOptions({"auto"})],
-        "decoder_steps": [int],
+        "decoder_steps": [int, StrOptions({"auto"})],
     }
 
     def __init__(
@@ -45,11 +46,13 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         *,
         sampling_strategy: Any = "auto",
         random_state: Any = None,
+        encoder: Any = "auto",
         n_latent: int | str = "auto",
-        decoder_steps: int = 400,
+        decoder_steps: int | str = "auto",
     ):
         super().__init__(sampling_strategy=sampling_strategy)
         self.random_state = random_state
+        self.encoder = encoder
         self.n_latent = n_latent
         self.decoder_steps = decoder_steps
 
@@ -60,8 +63,10 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         parts = take_apart(X)
         classes, codes = np.unique(y, return_inverse=True)
         with bounded_threads(1):
-            codec = codec_for(parts, n_latent=self.n_latent, n_steps=self.decoder_steps)
-            for _ in codec.fit(parts, generator):
+            codec = codec_for(
+                parts, self.encoder, n_latent=self.n_latent, n_steps=self.decoder_steps
+            )
+            for _ in codec.fit(parts, generator, codes):
                 pass
             z = torch.from_numpy(codec.encode(parts))
             mixture = class_mixture(

@@ -80,7 +80,7 @@ class CalibratedSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Inverse penalty.
     class_weight : {None, 'balanced'}, default=None
         Weights of the classes.
-    cv : int, default=5
+    cv : int, default=3
         Folds of the calibration; fewer where the smallest class has fewer cells.
     random_state : int, optional
         Seed.
@@ -98,7 +98,7 @@ class CalibratedSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         C: float = 0.01,
         class_weight: str | None = None,
-        cv: int = 5,
+        cv: int = 3,
         random_state: int | None = None,
     ) -> None:
         self.C = C
@@ -136,7 +136,7 @@ class CalibratedSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             C=self.C,
             class_weight=self.class_weight,
             max_iter=5000,
-            tol=1e-3,
+            tol=1e-2,  # beside 1e-3: macro-F1 the same to .003, a third less time
             random_state=self.random_state,
         )
         splits = int(min(self.cv, counts.min()))

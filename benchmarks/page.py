@@ -99,6 +99,8 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
         versions=versions(),
         total=len(rows),
         n_failed=len(failed),
+        progress=summary.progress,
+        folds=len(rows.drop_duplicates(["dataset", "fold"])),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from benchmarks.sentences import sentences
 from benchmarks.store import write_text, write_with
 from benchmarks.studies import write_study
 from benchmarks.summary import Summary
+from benchmarks.tallies import write_tallies
 from benchmarks.versions import versions
 from benchmarks.words import label, spread
 
@@ -50,12 +51,15 @@ def write_report(
     rows = results.rows
     page = folder / "index.html"
     files = [page]
-    tables = {"rows": rows, "classes": results.classes, "tallies": results.tallies}
+    tables = {"rows": rows, "classes": results.classes}
     for name, frame in tables.items():
         if len(frame):
             files.append(folder / f"{name}.parquet")
             write = partial(frame.to_parquet, index=False, compression="zstd")
             write_with(files[-1], write)
+    if len(results.tallies):
+        files.append(folder / "tallies.parquet")
+        write_with(files[-1], partial(write_tallies, results.tallies))
     table = statistics.summarise(rows, config.scores)
     files += [folder / "table.csv", folder / "table.md"]
     write_with(files[-2], lambda p: table.to_csv(p, index=False, float_format="%.4f"))
@@ -70,9 +74,11 @@ def write_report(
     files.append(folder / "config.yaml")
     write_text(files[-1], yaml.safe_dump(config.raw, sort_keys=False, allow_unicode=True))
     infos = [describe(d) for d in datasets]
-    summary = Summary(config, rows, results.classes, results.tallies)
+    summary = Summary(config, rows, results.classes, results.tallies, results.progress)
     write_text(page, render(config, infos, summary))
-    files.append(write_study(folder, config, infos, versions(), sentences(summary), files))
+    files.append(
+        write_study(folder, config, infos, versions(), sentences(summary), files, results.missing)
+    )
     return files
 
 

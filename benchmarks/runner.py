@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,9 @@ class Results:
         One line per row and donor of the test part: calls against true types.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
+    missing : int
+        Units that are not there yet. Rows are then those of the folds that every strategy
+        finished.
     """
 
     rows: pd.DataFrame
@@ -60,6 +64,13 @@ class Results:
     computed: int
     reused: int
     tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    missing: int = 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Units that are there, and units of the study."""
+        there = self.computed + self.reused
+        return there, there + self.missing
 
 
 class Keyed(Protocol):
@@ -76,14 +87,17 @@ class Computed:
     Attributes
     ----------
     results : list of dict
-        One per unit, in the units' order, whatever order they ended in.
+        One per unit that is there, in the units' order, whatever order they ended in.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
+    missing : int
+        Units that the time did not suffice for.
     """
 
     results: list[Record]
     computed: int
     reused: int
+    missing: int = 0
 
 
 def load_datasets(config: Config) -> list[Dataset]:
@@ -105,7 +119,7 @@ def load_datasets(config: Config) -> list[Dataset]:
 
 
 def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
-    """Return the grid of a study, in the order of the config.
+    """Return the grid of a study: draw by draw, so that a part of it is a smaller study.
 
     Parameters
     ----------
@@ -117,7 +131,8 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     Returns
     -------
     list of Unit
-        Data sets x folds x strategies.
+        Folds x strategies; the first draw or repeat of every data set comes before the second of
+        any.
 
     Raises
     ------
@@ -126,7 +141,7 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     """
     for spec in config.strategies:
         require_installed(spec.name)
-    units = []
+    pairs = []
     for data in datasets:
         try:
             folds = make_folds(
@@ -136,12 +151,18 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
             raise ValueError(f"Data set {data.name!r}: {error}") from error
         for fold in folds:
             require_apart(data, fold, config.split_params.get("key"))
-        units += [Unit(config, data, fold, spec) for fold in folds for spec in config.strategies]
-    return units
+        pairs += [(data, fold) for fold in folds]
+    pairs.sort(key=lambda pair: pair[1].repeat)
+    return [Unit(config, data, fold, spec) for data, fold in pairs for spec in config.strategies]
 
 
 def run(
-    config: Config, units: list[Unit], folder: Path, jobs: int = 1, force: bool = False
+    config: Config,
+    units: list[Unit],
+    folder: Path,
+    jobs: int = 1,
+    force: bool = False,
+    minutes: float | None = None,
 ) -> Results:
     """Compute the units that are missing, and return the rows of all.
 
@@ -157,6 +178,8 @@ def run(
         Processes; each is bounded to one thread.
     force : bool, default=False
         Compute every unit again.
+    minutes : float, optional
+        No unit is begun after so long.
 
     Returns
     -------
@@ -167,15 +190,62 @@ def run(
     ------
     Interrupted
         As `compute`.
+    ValueError
+        If the time did not suffice for one fold.
     """
-    done = compute(config.name, units, folder, run_unit, jobs, force)
+    done = compute(config.name, units, folder, run_unit, jobs, force, minutes)
+    return _results(units, done)
+
+
+def stored(units: list[Unit], folder: Path) -> Results:
+    """Return the rows of the units that are on disk, and compute nothing.
+
+    Parameters
+    ----------
+    units : list of Unit
+        The grid of a study.
+    folder : Path
+        The study's folder.
+
+    Returns
+    -------
+    Results
+        Of the folds that every strategy finished or failed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such fold.
+    """
+    found = [r for unit in units if (r := read(folder, unit.key, failed=True)) is not None]
+    return _results(units, Computed(found, 0, len(found), len(units) - len(found)))
+
+
+def _results(units: list[Unit], done: Computed) -> Results:
+    """Gather rows; where units are missing, those of whole folds alone, which compare fairly."""
+    results = done.results
+    if done.missing:
+        there = {result["unit"] for result in results}
+        lost = {_place(unit) for unit in units if unit.key not in there}
+        whole = {unit.key for unit in units if _place(unit) not in lost}
+        results = [result for result in results if result["unit"] in whole]
+        if not results:
+            raise ValueError(
+                f"No fold is complete: {len(there)} of {len(units)} units are there. A page needs "
+                "a fold that every strategy has finished; run the study on."
+            )
     return Results(
-        rows=frame([row for r in done.results for row in r["rows"]]),
-        classes=frame([record for r in done.results for record in r["classes"]]),
+        rows=frame([row for r in results for row in r["rows"]]),
+        classes=frame([record for r in results for record in r["classes"]]),
         computed=done.computed,
         reused=done.reused,
-        tallies=frame([record for r in done.results for record in r["tallies"]]),
+        tallies=frame([record for r in results for record in r["tallies"]]),
+        missing=done.missing,
     )
+
+
+def _place(unit: Unit) -> tuple[str, int]:
+    return unit.dataset.name, unit.fold.index
 
 
 def compute(
@@ -185,6 +255,7 @@ def compute(
     work: Callable[[Any], Record],
     jobs: int = 1,
     force: bool = False,
+    minutes: float | None = None,
 ) -> Computed:
     """Compute the units that are missing, and keep every result as soon as it is there.
 
@@ -203,11 +274,13 @@ def compute(
         Processes; each is bounded to one thread.
     force : bool, default=False
         Compute every unit again.
+    minutes : float, optional
+        No unit is begun after so long.
 
     Returns
     -------
     Computed
-        Results of all units.
+        Results of all units, or of those that there was time for.
 
     Raises
     ------
@@ -219,10 +292,11 @@ def compute(
     results = {} if force else {k: r for k in keys if (r := read(folder, k)) is not None}
     reused = len(results)
     todo = [unit for unit, key in zip(units, keys, strict=True) if key not in results]
+    end = time.monotonic() + 60 * minutes if minutes is not None else None
     bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
-            for result in backends.results(todo, work, min(jobs, len(todo))):
+            for result in backends.results(todo, work, min(jobs, len(todo)), end):
                 if result["unit"] not in keys:
                     raise CodeChangedError
                 keep(folder, result)
@@ -233,7 +307,8 @@ def compute(
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
         kept = sum(read(folder, key) is not None for key in keys)
         raise Interrupted(kept, len(units), _reason(stop)) from None
-    return Computed([results[key] for key in keys], len(todo), reused)
+    there = [results[key] for key in keys if key in results]
+    return Computed(there, len(there) - reused, reused, len(keys) - len(there))
 
 
 class CodeChangedError(RuntimeError):

@@ -34,6 +34,8 @@ class Study:
         Its results.
     files : list of Path
         All its files.
+    missing : int
+        Units that were still to be computed when its page was made.
     """
 
     config: Config
@@ -42,6 +44,7 @@ class Study:
     verdict: list[str]
     rows: pd.DataFrame
     files: list[Path]
+    missing: int = 0
 
 
 def write_study(
@@ -51,6 +54,7 @@ def write_study(
     versions: Mapping[str, str],
     verdict: Sequence[str],
     files: Sequence[Path],
+    missing: int = 0,
 ) -> Path:
     """Write what `read_study` needs beside the rows.
 
@@ -68,6 +72,8 @@ def write_study(
         Sentences.
     files : sequence of Path
         The study's other files.
+    missing : int, default=0
+        Units that are still to be computed.
 
     Returns
     -------
@@ -80,6 +86,7 @@ def write_study(
         "versions": dict(versions),
         "verdict": list(verdict),
         "files": [str(f.relative_to(folder)) for f in files],
+        "missing": missing,
     }
     write_text(folder / FILE, json.dumps(content, indent=1, default=str) + "\n")
     return folder / FILE
@@ -117,4 +124,5 @@ def read_study(folder: Path) -> Study:
         content["verdict"],
         pd.read_parquet(folder / "rows.parquet"),
         [folder / name for name in [*content["files"], FILE]],
+        content.get("missing", 0),
     )

@@ -15,7 +15,7 @@ from benchmarks import statistics
 from benchmarks.config import Config
 from benchmarks.ranks import Ranks, ranks
 from benchmarks.scores import SCORES
-from benchmarks.statistics import Block
+from benchmarks.statistics import BLOCK, Block
 from benchmarks.verdicts import (
     BEST_TRIVIAL,
     Contrast,
@@ -35,12 +35,15 @@ class Summary:
         The study.
     rows, classes, tallies : DataFrame
         Its results.
+    progress : tuple of int, optional
+        Units that are there, and units of the study.
     """
 
     config: Config
     rows: pd.DataFrame
     classes: pd.DataFrame
     tallies: pd.DataFrame
+    progress: tuple[int, int] = (0, 0)
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -159,19 +162,35 @@ class Summary:
         Returns
         -------
         dict of str to ndarray, shape (bins, 3)
-            Arms whose thresholds were tuned have the bins of the arm they were tuned after.
+            Arms whose thresholds were tuned have the bins of the arm they were tuned after; the
+            best trivial arm has those of the arm that was chosen for each fold on the others.
         """
         if self.tallies.empty:
             return {}
         mine = self.tallies[self.tallies["classifier"] == classifier]
         mine = mine[mine["bins"].notna()]
-        found = {}
-        for arm, part in mine.groupby("strategy", sort=False):
-            each = np.array([[list(b) for b in bins] for bins in part["bins"]], dtype=float)
-            cells = each[:, :, 0]
-            total = np.maximum(cells.sum(axis=0), 1)
-            means = np.nansum(each[:, :, 1:] * cells[:, :, None], axis=0) / total[:, None]
-            found[str(arm)] = np.column_stack([cells.sum(axis=0), means])
+        found = {str(arm): _pooled(part) for arm, part in mine.groupby("strategy", sort=False)}
+        chosen = self._bar(classifier)
+        bar = [
+            tuple(c) in chosen
+            for c in mine[[*BLOCK, "fold_index", "strategy"]].astype(str).to_numpy()
+        ]
+        if any(bar):
+            found[BEST_TRIVIAL] = _pooled(mine[bar])
+        return found
+
+    def _bar(self, classifier: str) -> set[tuple[str, ...]]:
+        """Return block, fold and arm wherever an arm is the best trivial one, chosen elsewhere."""
+        found = set()
+        sign = 1 if SCORES[self.config.main_score].higher_is_better else -1
+        for block in self.blocks:
+            mine = block.rows[block.rows["classifier"] == classifier]
+            wide = self._wide(mine[mine["status"] == "ok"], self.config.main_score)
+            bar = [a for a in wide.columns if a in self.config.trivial_arms]
+            if len(wide) and bar:
+                place = [str(mine[key].iloc[0]) for key in BLOCK]
+                for fold, arm in out_of_fold_best(wide[bar], sign).items():
+                    found.add((*place, str(fold), str(arm)))
         return found
 
     def majority_cost(self) -> pd.DataFrame:
@@ -190,3 +209,12 @@ class Summary:
         arms = [a for a in self.config.arms if a in wide.index]
         columns = [c for c in self.config.classifiers if c in wide]
         return (wide - wide.loc["none"]).loc[arms, columns].drop(index="none")
+
+
+def _pooled(part: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the reliability bins of several rows as if of one."""
+    each = np.array([[list(b) for b in bins] for bins in part["bins"]], dtype=float)
+    cells = each[:, :, 0]
+    total = np.maximum(cells.sum(axis=0), 1)
+    means = np.nansum(each[:, :, 1:] * cells[:, :, None], axis=0) / total[:, None]
+    return np.column_stack([cells.sum(axis=0), means])

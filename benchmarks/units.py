@@ -29,6 +29,7 @@ from benchmarks.leakage import require_unseen
 from benchmarks.resamplers import Named, Share
 from benchmarks.resources import Measure
 from benchmarks.scores import SCORES
+from benchmarks.separation import separation
 from benchmarks.splits import Fold
 from benchmarks.versions import versions_hash
 
@@ -101,6 +102,12 @@ class Unit:
         X, y, test = self.dataset.X, self.dataset.y, self.fold.test
         train = self.fold.train
         return X[np.ix_(train, self.genes)], y[train], (X[np.ix_(test, self.genes)], y[test])
+
+    def separation(self) -> float:
+        """How separate the rare types are among the real cells outside the test part."""
+        cells = np.concatenate([self.fold.train, self.fold.reserve])
+        X, y = self.dataset.X[np.ix_(cells, self.genes)], self.dataset.y[cells]
+        return float(separation(X, y, self.fold.rare, self.study.seed))
 
     def build(self) -> strategies.Strategy:
         """Build the strategy anew; an oracle is handed the cells set aside, and no other."""
@@ -222,6 +229,7 @@ def _base(unit: Unit) -> Record:
         "n_train": len(fold.train),
         "n_test": len(fold.test),
         "n_genes": unit.study.n_genes or unit.dataset.X.shape[1],
+        "separation": unit.separation() if unit.spec.name == "none" else float("nan"),
         "n_synthetic": None,
         "class_weight_applied": False,
         "thresholds_tuned": False,

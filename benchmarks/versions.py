@@ -35,10 +35,15 @@ SHARED_CODE = (
     "resamplers",
     "scores",
     "scvi_oversampler",
+    "separation",
     "strategies",
     "thresholds",
     "units",
 )
+
+
+NO_PART = ("cli", "metrics", "plotting", "__main__", "adata", "storage", "synthetic")
+"""Of the package: what `fit_resample` does not run."""
 
 
 @cache
@@ -84,8 +89,13 @@ def _versions_hash(package: bool) -> str:
     return code_hash(tuple(files))
 
 
-def package_files() -> list[Path]:
-    """Return the modules of scdiff_augment.
+def package_files(no_part: tuple[str, ...] = NO_PART) -> list[Path]:
+    """Return the modules of scdiff_augment on which new cells depend.
+
+    Parameters
+    ----------
+    no_part : tuple of str
+        Modules and folders that are left out.
 
     Returns
     -------
@@ -94,7 +104,12 @@ def package_files() -> list[Path]:
     """
     spec = find_spec("scdiff_augment")
     folders = (spec.submodule_search_locations or []) if spec else []
-    return [file for folder in folders for file in sorted(Path(folder).rglob("*.py"))]
+    return [
+        file
+        for folder in map(Path, folders)
+        for file in sorted(folder.rglob("*.py"))
+        if file.relative_to(folder).with_suffix("").parts[0] not in no_part
+    ]
 
 
 @cache

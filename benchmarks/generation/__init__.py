@@ -17,6 +17,8 @@ To add a study, write two modules of one name; nothing else has to know of them.
 - ``compute(unit, data, seed) -> Output``: rows as flat dicts, and arrays that only figures
   need. It runs on one thread in a process of its own; what it raises becomes a failed row.
   Draw every random number from ``seed``;
+- ``annotate(config, row) -> dict`` (optional): what rows say that is not computed, such as a
+  remark in the config; changing it computes nothing again;
 - ``CODE`` (optional): further modules of the benchmark that ``compute`` uses, as in
   ``("classifiers", "generation.judges")``. The package's own code always counts.
 

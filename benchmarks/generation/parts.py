@@ -111,6 +111,8 @@ class Table:
         What stands under it.
     powers : sequence of str
         Columns in which a value too small for its digits is written as a power of ten.
+    prose : sequence of str
+        Columns of sentences, which may take several lines.
     """
 
     title: str
@@ -120,6 +122,7 @@ class Table:
     digits: Mapping[str, int] = field(default_factory=dict)
     caption: str = ""
     powers: Sequence[str] = ()
+    prose: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -131,6 +134,13 @@ class Table:
     def heads(self) -> list[str]:
         """Heads of the columns that are shown."""
         return [self.titles.get(c, c.replace("_", " ")) for c in self.columns]
+
+    @property
+    def classes(self) -> list[str]:
+        """How the columns that are shown are set: as text, as prose or, empty, as numbers."""
+        return [
+            "prose" if c in self.prose else "text" if c in self.keys else "" for c in self.columns
+        ]
 
     def lines(self) -> list[list[str]]:
         """Return the cells as text, line by line."""

@@ -69,8 +69,11 @@ class GeneratorStudy:
     def run(self, folder: Path, jobs: int, force: bool) -> StudyResults:
         name, units = self.config.name, self.units
         done = compute(name, units, folder, run_study_unit, jobs, force)
+        rows = [row for result in done.results for row in result["rows"]]
+        if self.study.annotate is not None:
+            rows = [row | self.study.annotate(self.config, row) for row in rows]
         return StudyResults(
-            rows=frame([row for result in done.results for row in result["rows"]]),
+            rows=frame(rows),
             arrays={r["name"]: r["arrays"] for r in done.results if r.get("arrays")},
             computed=done.computed,
             reused=done.reused,

@@ -23,7 +23,7 @@ class Study:
 
     Attributes
     ----------
-    parameters, units, compute, verdict, tables, pictures, notes
+    parameters, units, compute, verdict, tables, pictures, notes, annotate
         As the package's docstring says.
     code : tuple of Path
         Modules of the benchmark that its results depend on.
@@ -37,6 +37,7 @@ class Study:
     pictures: Callable[[pd.DataFrame, Mapping[str, Arrays]], list[Picture]]
     notes: Sequence[str]
     code: tuple[Path, ...]
+    annotate: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 def load(name: str) -> Study:
@@ -65,6 +66,7 @@ def load(name: str) -> Study:
         pictures=view.pictures,
         notes=view.NOTES,
         code=(*files, HERE / "studies" / f"{name}.py"),
+        annotate=getattr(maths, "annotate", None),
     )
 
 

@@ -39,7 +39,7 @@ def _no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.resources.gc.collect", lambda: 0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_anndata() -> Callable[..., Any]:
     return _make_anndata
 

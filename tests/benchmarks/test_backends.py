@@ -120,7 +120,7 @@ def test_cells_are_sent_once_and_not_with_every_unit(make_config):
 
     original, backends.run_with_data = backends.run_with_data, look
     try:
-        found = list(backends._on_cluster(here, units, None))
+        found = list(backends._on_cluster(here, units, units, None))
     finally:
         backends.run_with_data = original
     assert [f["unit"] for f in found] == [u.key for u in units]

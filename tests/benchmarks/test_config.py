@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from benchmarks.__main__ import make_plan
+from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import load_config, parse_config
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "configs"
@@ -141,3 +142,26 @@ def test_yaml_that_is_none_names_the_file(tmp_path):
     path.write_text("- a")
     with pytest.raises(ValueError, match="a config is a mapping"):
         load_config(path)
+
+
+@pytest.mark.parametrize("name", ["kang_curves", "pancreas_curves", "paul15_curves"])
+def test_learning_curves_are_the_same_on_every_data_set(name):
+    config = load_config(FOLDER / f"{name}.yaml")
+    assert config.arms == (
+        "none",
+        "thresholds",
+        "class_weight",
+        "class_weight_thresholds",
+        "random_oversampler",
+        "smote",
+        "latent_gaussian",
+        "diffusion",
+        "diffusion_thresholds",
+        "oracle",
+        "null",
+    )
+    assert config.trivial_arms == config.arms[:6]
+    assert set(config.classifiers) == set(CLASSIFIERS)
+    assert config.split_params["n"] == [5, 10, 20, 50, 100]
+    assert config.split_params["draws"] == 10
+    assert sorted(map(len, config.split_params["rare"])) == [1, 1, 1, 3, 3]

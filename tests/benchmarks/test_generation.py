@@ -160,6 +160,9 @@ def test_only_what_changed_is_computed_again(start, folder, capsys):
     lost = pd.read_parquet(folder / "rows.parquet")["unit"].iloc[0]
     (folder / "units" / f"{lost}.npz").unlink()
     assert start(params={"draws": 4, "scale": 2.0}, title="Another") == 0
+    assert "0 computed, 4 from" in capsys.readouterr().out  # it was packed, too
+    (folder / "units.zip").unlink()
+    assert start(params={"draws": 4, "scale": 2.0}, title="A third") == 0
     assert "1 computed, 3 from" in capsys.readouterr().out
 
 

@@ -24,7 +24,7 @@ RAW = {
         "conditions": ["cell_type", "condition"],
         "guidance_scales": [1.0, 2.0],
         "judges": ["logistic_regression"],
-        "model": TINY,
+        "model": {**TINY, "encoder": "pca"},
     },
 }
 

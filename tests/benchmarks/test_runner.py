@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import runner, store, strategies, units
-from benchmarks.runner import Interrupted, load_datasets, make_units, run
+from benchmarks.datasets import DATASETS
+from benchmarks.runner import Interrupted, load_datasets, make_units, run, stored
 from benchmarks.store import prepare_folder
 from benchmarks.strategies import Entry, Strategy
 
@@ -282,3 +283,61 @@ def test_code_edited_during_a_study_stops_it(study, monkeypatch):
     monkeypatch.setattr(runner, "run_unit", units.run_unit)
     again = study()
     assert (again.reused, again.computed) == (2, 7)
+
+
+CURVES = {
+    "kind": "rare_cell_draw",
+    "rare": [["D"], ["C", "D"]],
+    "n": [3, 5],
+    "n_other": 40,
+    "draws": 2,
+}
+
+
+def test_draws_come_before_everything_else(make_config, dataset, monkeypatch):
+    """A study that is stopped has as many draws of one n or set as of another."""
+    monkeypatch.setitem(DATASETS, "other", lambda: replace(dataset, name="other"))
+    config = make_config(split=CURVES, datasets=["toy", "other"])
+    made = make_units(config, load_datasets(config))
+    draws = [unit.fold.repeat for unit in made]
+    assert draws == sorted(draws)
+    first = made[: len(made) // 2]
+    cases = {(u.dataset.name, u.fold.rare_set, u.fold.n, u.spec.label) for u in first}
+    assert len(cases) == len(first) == 2 * 2 * 2 * 3
+
+
+def test_a_part_of_a_study_is_made_of_whole_folds(make_config, tmp_path, calls, monkeypatch):
+    config = make_config(split=CURVES)
+    grid = make_units(config, load_datasets(config))
+    prepare_folder(tmp_path)
+    with pytest.raises(ValueError, match=r"No fold is complete: 0 of 24 units"):
+        stored(grid, tmp_path)
+    clock = iter(range(100))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
+    # One tick for the start, one before every unit: eight units begin before minute 9 / 60.
+    found = run(config, grid, tmp_path, minutes=8.5 / 60)
+    assert (len(calls), found.computed, found.missing, found.progress) == (8, 8, 16, (8, 24))
+    assert len(found.rows) == 6  # of 2 whole folds; the third has 2 of 3 strategies
+    assert found.rows.groupby("fold").size().tolist() == [3, 3]
+    assert set(found.tallies["fold"]) == set(found.classes["fold"]) == set(found.rows["fold"])
+    again = stored(grid, tmp_path)
+    assert (again.computed, again.reused, again.missing) == (0, 8, 16)
+    pd.testing.assert_frame_equal(again.rows, found.rows)
+    monkeypatch.undo()
+    whole = run(config, grid, tmp_path)
+    assert (whole.reused, whole.computed, whole.missing) == (8, 16, 0)
+    assert len(whole.rows) == 24
+
+
+def test_a_strategy_that_failed_does_not_hold_its_fold_back(make_config, tmp_path, monkeypatch):
+    def broken(sampling_strategy, random_state):
+        raise RuntimeError("no cells today")
+
+    monkeypatch.setitem(strategies.STRATEGIES, "smote", Entry(broken))
+    config = make_config()
+    grid = make_units(config, load_datasets(config))
+    prepare_folder(tmp_path)
+    run(config, grid, tmp_path)
+    found = stored(grid, tmp_path)
+    assert (found.missing, len(found.rows)) == (0, 9)
+    assert (found.rows["status"] == "failed").sum() == 3

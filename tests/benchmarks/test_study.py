@@ -238,3 +238,61 @@ def test_bad_input_is_said_before_any_work(start, capsys, monkeypatch, arguments
     assert message in said.err
     assert "Traceback" not in said.err
     assert np.char.count(said.err, "\n") == 1
+
+
+def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
+    real, done = runner.run_unit, []
+
+    def stops(unit):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(unit)
+        return real(unit)
+
+    monkeypatch.setattr(runner, "run_unit", stops)
+    assert start() == cli.STOPPED
+    assert start("--report-only") == 0
+    assert len(done) == 5
+    said = capsys.readouterr().out
+    assert "Not complete: 3 of 8 units are missing." in said
+    assert "MLflow: experiment" not in said
+    assert said.count("--report-only") == 0  # the command to go on with
+    text = " ".join(" ".join(Page(PAGE.read_text(encoding="utf-8")).text).split())
+    assert "The study is not complete: 5 of 8 units are done." in text
+    assert "the 1 folds that every strategy has finished" in text
+    index = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "3 units still to be computed" in index
+    monkeypatch.setattr(runner, "run_unit", real)
+    assert start("--minutes", "10") == 0
+    assert "MLflow: experiment 'toy_study'" in capsys.readouterr().out
+    assert "not complete" not in PAGE.read_text(encoding="utf-8")
+    assert start("--minutes", "0") == cli.BAD_INPUT
+    assert "needs more than 0 minutes" in capsys.readouterr().err
+
+
+def test_ranks_over_several_studies(start, tmp_path, capsys):
+    split = RAW["split"] | {"n": [3, 4]}
+    for name, seed in [("one", 0), ("two", 1)]:
+        assert start(name=name, seed=seed, split=split) == 0
+    folders = ["reports/one", "reports/two"]
+    assert cli.main(["ranks", *folders]) == 0
+    table = pd.read_csv("reports/ranks/ranks.csv")
+    rows = pd.concat(pd.read_parquet(f"{f}/rows.parquet") for f in folders)
+    knn = rows[rows["classifier"] == "knn"]
+    means = knn.groupby(["study", "n", "strategy"])["macro_f1"].mean().unstack()
+    expected = means.rank(axis=1, ascending=False).mean()
+    found = table[table["classifier"] == "knn"].set_index("arm")
+    assert (found["blocks"] == 4).all()
+    for arm in RAW["strategies"]:
+        assert found.loc[arm, "rank"] == pytest.approx(expected[arm])
+    page = Page(Path("reports/ranks/index.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "kNN: mean rank over 4 comparisons" in " ".join(page.text)
+    assert page.outside == ["../one/index.html", "../two/index.html"]
+    assert "Ranks of the strategies over all studies" in Path("reports/index.html").read_text()
+    capsys.readouterr()
+    assert cli.main(["ranks", "reports/none"]) == cli.BAD_INPUT
+    assert "has no study.json" in capsys.readouterr().err
+    assert start(name="few", strategies=["none", "smote"]) == 0
+    assert cli.main(["ranks", "reports/one", "reports/few"]) == cli.BAD_INPUT
+    assert "share 2 arms (none, smote); ranks need at least 3" in capsys.readouterr().err

@@ -1,0 +1,30 @@
+"""A small grid on a Ray cluster that the study starts itself; needs the extra ``ray``."""
+
+from importlib.util import find_spec
+
+import pandas as pd
+import pytest
+
+from benchmarks.backends import connected
+from benchmarks.runner import load_datasets, make_units, run
+from benchmarks.store import prepare_folder
+
+# ray.init leaves a pipe of its log monitor open.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'scdiff-augment[ray]'")
+def test_rows_are_those_of_one_process(make_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    config = make_config(strategies=["none", "smote"], classifiers=["knn", "logistic_regression"])
+    units = make_units(config, load_datasets(config))
+    for name in ("cluster", "local"):
+        prepare_folder(tmp_path / name)
+    with connected("ray", None):
+        found = run(config, units, tmp_path / "cluster")
+    assert (found.computed, found.missing) == (6, 0)
+    expected = run(config, units, tmp_path / "local").rows
+    drop = expected.filter(regex="seconds|memory").columns
+    pd.testing.assert_frame_equal(found.rows.drop(columns=drop), expected.drop(columns=drop))
+    with connected("ray", None):
+        assert run(config, units, tmp_path / "cluster").computed == 0
