@@ -54,9 +54,9 @@ def linear_svm(class_weight: str | None, random_state: int, genes: Sequence[str]
 
 
 def random_forest(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
-    """300 trees."""
+    """100 trees: on 28 rare-cell draws macro-F1 was .004 (sd .010) below that of 300."""
     return RandomForestClassifier(
-        n_estimators=300, class_weight=class_weight, random_state=random_state, n_jobs=1
+        n_estimators=100, class_weight=class_weight, random_state=random_state, n_jobs=1
     )
 
 

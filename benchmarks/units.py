@@ -68,7 +68,8 @@ class Unit:
     @property
     def versions(self) -> str:
         """Hash over the versions and the code that the result depends on."""
-        return versions_hash(strategies.STRATEGIES[self.spec.name].package)
+        entry = strategies.STRATEGIES[self.spec.name]
+        return versions_hash(entry.package, entry.needs and entry.needs[0])
 
     @property
     def key(self) -> str:

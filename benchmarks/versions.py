@@ -21,6 +21,12 @@ LIBRARIES = (
     "scvi-tools",
     "torch",
 )
+OPTIONAL = {
+    "imblearn_extra": ("imbalanced-learn-extra", ()),
+    "scvi": ("scvi-tools", ("scvi_oversampler",)),
+}
+"""Distribution and code behind a module that some strategies need, and the others never see."""
+
 SHARED_CODE = (
     "calibration",
     "celltypist_classifier",
@@ -34,7 +40,6 @@ SHARED_CODE = (
     "registry",
     "resamplers",
     "scores",
-    "scvi_oversampler",
     "separation",
     "strategies",
     "thresholds",
@@ -64,29 +69,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def versions_hash(package: bool) -> str:
+@cache
+def versions_hash(package: bool, needs: str | None = None) -> str:
     """Return a hash over versions and code, so that results of other code are not reused.
 
     Parameters
     ----------
     package : bool
         Whether the result also depends on the code of scdiff_augment.
+    needs : str, optional
+        The optional module that it depends on. Installing one leaves the others' results alone.
 
     Returns
     -------
     str
         12 hexadecimal digits.
     """
-    return _versions_hash(package)
-
-
-@cache
-def _versions_hash(package: bool) -> str:
     here = Path(__file__).parent
-    files = [here / f"{name}.py" for name in SHARED_CODE]
+    _, more = OPTIONAL.get(needs or "", ("", ()))
+    files = [here / f"{name}.py" for name in (*SHARED_CODE, *more)]
     if package:
         files += [here / "latent_gaussian.py", *package_files()]
-    return code_hash(tuple(files))
+    return code_hash(tuple(files), needs)
 
 
 def package_files(no_part: tuple[str, ...] = NO_PART) -> list[Path]:
@@ -113,20 +117,24 @@ def package_files(no_part: tuple[str, ...] = NO_PART) -> list[Path]:
 
 
 @cache
-def code_hash(files: tuple[Path, ...]) -> str:
+def code_hash(files: tuple[Path, ...], needs: str | None = None) -> str:
     """Return a hash over the libraries' versions and the files' content.
 
     Parameters
     ----------
     files : tuple of Path
         Modules that a result depends on; one that is absent counts as empty.
+    needs : str, optional
+        The optional module whose version counts.
 
     Returns
     -------
     str
         12 hexadecimal digits.
     """
-    sha = hashlib.sha256(repr(sorted(versions().items())).encode())
+    unused = {library for module, (library, _) in OPTIONAL.items() if module != needs}
+    counted = sorted((k, v) for k, v in versions().items() if k not in unused)
+    sha = hashlib.sha256(repr(counted).encode())
     for file in files:
         if file.is_file():
             sha.update(file.name.encode() + file.read_bytes())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import runner, store, strategies, units
+from benchmarks import runner, store, strategies, units, versions
 from benchmarks.datasets import DATASETS
 from benchmarks.runner import Interrupted, load_datasets, make_units, run, stored
 from benchmarks.store import prepare_folder
@@ -146,7 +146,7 @@ def test_other_cells_or_other_code_are_another_unit(make_config, dataset, monkey
     other = replace(unit, dataset=replace(dataset, digest="other"))
     fold = replace(unit.fold, train=unit.fold.train[1:])
     keys = {unit.key, other.key, replace(unit, fold=fold).key}
-    monkeypatch.setattr(units, "versions_hash", lambda package: "other")
+    monkeypatch.setattr(units, "versions_hash", lambda package, needs: "other")
     keys.add(unit.key)
     assert len(keys) == 4
 
@@ -341,3 +341,17 @@ def test_a_strategy_that_failed_does_not_hold_its_fold_back(make_config, tmp_pat
     found = stored(grid, tmp_path)
     assert (found.missing, len(found.rows)) == (0, 9)
     assert (found.rows["status"] == "failed").sum() == 3
+
+
+def test_installing_an_optional_package_leaves_other_results_alone(monkeypatch):
+    before = {needs: versions.versions_hash(False, needs) for needs in (None, "scvi")}
+    found = versions.versions()
+    monkeypatch.setattr(versions, "versions", lambda: {**found, "scvi-tools": "99"})
+    versions.versions_hash.cache_clear()
+    versions.code_hash.cache_clear()
+    try:
+        assert versions.versions_hash(False, None) == before[None]
+        assert versions.versions_hash(False, "scvi") != before["scvi"]
+    finally:
+        versions.versions_hash.cache_clear()
+        versions.code_hash.cache_clear()
