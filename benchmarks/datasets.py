@@ -274,11 +274,22 @@ def pbmc68k_reduced() -> Dataset:
     return from_anndata(adata, "pbmc68k_reduced", "bulk_labels", provenance=notes)
 
 
+def data_folder() -> Path:
+    """Return the folder of the data sets that are not part of this project.
+
+    Returns
+    -------
+    Path
+        ``SCDIFF_DATA``, or ``../shared/data`` beside the project.
+    """
+    return Path(os.environ.get(DATA_ENV) or Path(__file__).parents[2] / "shared" / "data")
+
+
 def _shared(name: str) -> Callable[[], Dataset]:
     """Return a loader of a file in the data folder."""
 
     def load() -> Dataset:
-        folder = Path(os.environ.get(DATA_ENV) or Path(__file__).parents[2] / "shared" / "data")
+        folder = data_folder()
         path = folder / f"{name}.h5ad"
         if not path.is_file():
             raise FileNotFoundError(

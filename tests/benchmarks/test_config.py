@@ -1,12 +1,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from benchmarks.__main__ import make_plan
 from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import load_config, parse_config
+from benchmarks.datasets import data_folder
+from benchmarks.runner import load_datasets
+from benchmarks.splits import make_folds
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "configs"
 GOOD = {
@@ -165,3 +169,17 @@ def test_learning_curves_are_the_same_on_every_data_set(name):
     assert config.split_params["n"] == [5, 10, 20, 50, 100]
     assert config.split_params["draws"] == 10
     assert sorted(map(len, config.split_params["rare"])) == [1, 1, 1, 3, 3]
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["kang_curves", "kang_donors", "pancreas_curves", "paul15_curves"])
+def test_every_type_is_large_enough_for_the_folds_asked_for(name):
+    config = load_config(FOLDER / f"{name}.yaml")
+    if not (data_folder() / f"{config.datasets[0].name}.h5ad").is_file():
+        pytest.skip(f"needs {config.datasets[0].name}.h5ad in {data_folder()} (or SCDIFF_DATA)")
+    (data,) = load_datasets(config)
+    folds = make_folds(data.y, config.seed, config.split_kind, config.split_params, data.groups)
+    for fold in folds:
+        cells = np.unique(data.y[fold.train], return_counts=True)[1]
+        assert len(cells) == len(np.unique(data.y))
+        assert cells.min() >= 2  # fewer could not be tuned out of fold

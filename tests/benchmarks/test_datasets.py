@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import scipy.sparse as sp
 from benchmarks import datasets
 from benchmarks.datasets import from_anndata, from_h5ad, load_dataset
 
-SHARED = Path(os.environ.get("SCDIFF_DATA") or Path(__file__).parents[3] / "shared" / "data")
+SHARED = datasets.data_folder()
 
 
 def test_pbmc68k_reduced_is_the_raw_matrix_as_it_is():
