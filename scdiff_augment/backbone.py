@@ -338,7 +338,7 @@ class Backbone(BaseEstimator):
 
 def _centre(denoiser: Denoiser, sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
-    return denoiser(torch.zeros_like(like), sigma.expand(len(like)))
+    return denoiser(torch.zeros_like(like), sigma[None])
 
 
 def generators(random_state: Any) -> tuple[np.random.Generator, torch.Generator]:

@@ -162,7 +162,7 @@ def as_blocks(source: Any, *, layer: str | None = None, size: int = BLOCK) -> An
     >>> blocks = [np.random.default_rng(seed).poisson(2.0, (40, 12)) for seed in range(3)]
     >>> model = LatentDiffusion(decoder_steps=20, denoiser_steps=20, random_state=0).fit(blocks)
     >>> model.encode(blocks).shape
-    (120, 13)
+    (120, 6)
     """
     if isinstance(source, str | Path):
         return _file_blocks(Path(source), layer, size)

@@ -20,6 +20,14 @@ CODECS: dict[str, type[CountCodec] | type[RealCodec]] = {
 """By the name that storage writes."""
 
 
+ENOUGH = 800
+"""Cells from which on an autoencoder is the better encoder of counts.
+
+With fewer, principal components lose less of what is subtle: of 780 blood cells, judges named
+type, treatment and donor right in .55 of the cells drawn from them, in .49 of an autoencoder's.
+"""
+
+
 def small_size(n_cells: int) -> int:
     """Return the small autoencoder's dimensions: one for every 20 cells, 16 to 64.
 
@@ -54,7 +62,8 @@ def codec_for(
         If an autoencoder is asked for and the matrix holds no counts.
     """
     if isinstance(encoder, str) and encoder == "auto":
-        encoder = "pca" if parts.kind == "real" else "autoencoder"
+        few = len(parts.values) < ENOUGH
+        encoder = "pca" if few or parts.kind == "real" else "autoencoder"
     built = encoder_for(encoder, _size(encoder, n_latent, parts), genes)
     if parts.kind != "real":
         return CountCodec(built, n_steps=n_steps)

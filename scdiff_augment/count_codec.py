@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .dispersion import draw_counts, gene_dispersion
+from .dispersion import gene_dispersion
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
 from .genes import take_genes
+from .negative_binomial import draw_counts
 from .networks import CountDecoder, State
 from .team import share
 from .training import steps_for, training_steps

@@ -1,8 +1,9 @@
 """Noise ladder, loss and samplers: functions of (model, z, sigmas), without state.
 
 A *model* is any callable ``(z, sigma) -> denoised`` that estimates the clean latent from
-``z = clean + sigma * noise``. DDPM's variable is ``z / sqrt(1 + sigma**2)``; in this form every
-sampler is a short recursion over sigma.
+``z = clean + sigma * noise``. `sigma` has a level for each cell, (B,), or one for all, (1,), as
+the samplers pass it: what depends on the level alone is then computed once. DDPM's variable is
+``z / sqrt(1 + sigma**2)``; in this form every sampler is a short recursion over sigma.
 
 References
 ----------
@@ -83,7 +84,7 @@ def sample_ddpm(model: Model, z: Tensor, sigmas: Tensor, generator: torch.Genera
     """Ancestral sampling with the posterior variance ([ddpm] eq. 6-7)."""
     for sigma, lower in pairwise(sigmas):
         keep = (lower / sigma) ** 2
-        z = keep * z + (1 - keep) * model(z, sigma.expand(len(z)))  # (B, D)
+        z = keep * z + (1 - keep) * model(z, sigma[None])  # (B, D)
         if lower > 0:
             noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
             z = z + lower * torch.sqrt(1 - keep) * noise
@@ -96,7 +97,7 @@ def sample_ddim(
     """Deterministic sampling: Euler steps of the probability flow ([ddim] eq. 13-14)."""
     for sigma, lower in pairwise(sigmas):
         keep = lower / sigma
-        z = keep * z + (1 - keep) * model(z, sigma.expand(len(z)))  # (B, D)
+        z = keep * z + (1 - keep) * model(z, sigma[None])  # (B, D)
     return z
 
 
@@ -106,7 +107,7 @@ def sample_dpmpp(
     """DPM-Solver++(2M), second order, deterministic ([dpm++] algorithm 2)."""
     previous, previous_h = None, None
     for sigma, lower in pairwise(sigmas):
-        denoised = model(z, sigma.expand(len(z)))  # (B, D)
+        denoised = model(z, sigma[None])  # (B, D)
         if lower == 0:
             return denoised
         h = torch.log(sigma / lower)
@@ -132,7 +133,7 @@ def invert_ddim(model: Model, z: Tensor, sigmas: Tensor, n_iterations: int = 100
         keep = lower / sigma
         guess = z
         if lower > 0:  # Euler upwards
-            guess = z / keep - (1 / keep - 1) * model(z, lower.expand(len(z)))
+            guess = z / keep - (1 / keep - 1) * model(z, lower[None])
         z = _solve(_ddim_step(model, sigma, keep), z, guess, n_iterations)
     return z
 
@@ -141,7 +142,7 @@ def _ddim_step(model: Model, sigma: Tensor, keep: Tensor) -> Callable[[Tensor], 
     """One step of `sample_ddim` from level `sigma` to ``keep * sigma``."""
 
     def step(z: Tensor) -> Tensor:
-        return keep * z + (1 - keep) * model(z, sigma.expand(len(z)))
+        return keep * z + (1 - keep) * model(z, sigma[None])
 
     return step
 

@@ -1,4 +1,4 @@
-"""Overdispersion of counts around their expected values, and counts drawn with it.
+"""Overdispersion of counts around their expected values.
 
 Counts of a gene with expected value r vary as r + phi r²: Poisson draws around rates that are
 themselves multiplied by gamma noise of mean 1 and variance phi, the negative binomial.
@@ -74,14 +74,3 @@ def _peak(likelihood: NDArray[np.float64]) -> NDArray[np.float32]:
     step = np.log(GRID[1] / GRID[0])
     phi = np.exp(np.log(GRID[best]) + np.clip(shift, -1, 1) * step)
     return np.where(likelihood.argmax(axis=0) == 0, 0.0, phi).astype(np.float32)
-
-
-def draw_counts(
-    rates: NDArray[np.float32], dispersion: NDArray[np.float32], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw negative binomial counts, (cells, genes), of these expected values."""
-    rates = rates.copy()
-    noisy = dispersion > 0
-    shape = 1 / dispersion[noisy]
-    rates[:, noisy] *= rng.standard_gamma(shape, size=(len(rates), len(shape))) / shape
-    return rng.poisson(rates)

@@ -53,7 +53,7 @@ class Drawing(NamedTuple):
         with torch.no_grad():
             if self.start is None:
                 # From noise alone a denoiser answers with the mean, around which noisy cells lie.
-                centre = model(torch.zeros_like(noise), highest.expand(len(noise)))
+                centre = model(torch.zeros_like(noise), highest[None])
             else:
                 centre = self.start[block]
             run = diffusion.SAMPLERS[self.sampler]

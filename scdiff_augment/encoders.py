@@ -302,19 +302,38 @@ def _thinned_batches(
     rng = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
     size = min(size, len(counts))
     positive = np.nonzero(counts)
-    values = counts[positive].astype(np.int64)
+    values = counts[positive].astype(np.uint64)
     while True:
         read = counts
         left = counts
         if share < 1:
             read = np.zeros_like(counts)
-            read[positive] = rng.binomial(values, share)
+            read[positive] = thinned(values, share, rng)
             left = counts - read
         order = rng.permutation(len(counts))
         for start in range(0, len(order) - size + 1, size):
             rows = order[start : start + size]
             features = torch.from_numpy(depth_normalised(read[rows]))
             yield torch.from_numpy(rows), features, torch.from_numpy(left[rows])
+
+
+def thinned(
+    counts: NDArray[np.uint64], share: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Keep each of the counted molecules with probability `share`, (entries,).
+
+    Halves of up to 64 are the bits of one random number, a tenth of the time of binomial draws.
+    """
+    if share != 0.5:
+        return rng.binomial(counts.astype(np.int64), share)
+    bits = rng.integers(2**64, size=counts.shape, dtype=np.uint64)
+    few = np.uint64(64)
+    bits >>= np.where(counts < few, few - counts, np.uint64(0))  # as many bits as molecules
+    found = np.bitwise_count(bits).astype(np.int64)
+    found[counts == 0] = 0
+    many = counts > few
+    found[many] = rng.binomial(counts[many].astype(np.int64), share)
+    return found
 
 
 ENCODERS: dict[str, Any] = {

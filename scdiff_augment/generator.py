@@ -57,8 +57,8 @@ class LatentDiffusion(Conditioned):
         "pca", "autoencoder" (small), "autoencoder-published" (3 x 1024 hidden units, 128
         dimensions), an `AutoEncoder`, a `SCimilarityEncoder`, or any fitted object whose
         ``transform`` gives (cells, n_latent) for log1p CP10k values (real matrices: for the
-        values as they are). "auto" is "autoencoder" for counts and log1p, "pca" for real values.
-        What is named, or an `AutoEncoder`, is trained here; the decoder always is.
+        values as they are). "auto" is "autoencoder" for counts and log1p of 800 cells and more,
+        "pca" otherwise. What is named, or an `AutoEncoder`, is trained here; the decoder always is.
     n_latent : int or "auto", default="auto"
         Dimensions of the latent of a named encoder. "auto" takes one for every 20 cells,
         16 to 64, for "autoencoder", 128 for the published one, and of principal components one

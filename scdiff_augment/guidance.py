@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .diffusion import Model
 from .effects import Effects
 from .mixture import NoisyMixture
-from .networks import NoiseMLP, State
+from .networks import Denoiser, NoiseMLP, State
 
 
 class LatentClassifier(nn.Module):
@@ -102,20 +102,76 @@ def guide(
     By Tweedie's formula a score correction ``g`` moves the denoised latent by ``sigma² g``;
     the gradients of several conditions add up. With an `interval` (low, high) of sigma, the
     gradients act inside it only (Kynkäänniemi et al. 2024, arXiv:2404.07724).
+
+    The move of a classifier in closed form is what its mixture denoises to in the wanted class,
+    less what it denoises to in all of them. Where the denoiser itself starts from that mixture,
+    the latter cancels at scale 1: its start becomes the wanted class's own.
     """
     if not conditions:
         return model
+    known, learnt = _by_mixture(conditions)
+    own: list[Condition] = []
+    if isinstance(model, Denoiser):
+        for mixture in known:
+            if _same(mixture, model.mixture):
+                own = known.pop(mixture)
+                break
 
     def guided(z: Tensor, sigma: Tensor) -> Tensor:
         if interval is not None and not interval[0] <= float(sigma[0]) <= interval[1]:
             return model(z, sigma)
-        with torch.enable_grad():
-            z_ = z.detach().requires_grad_(True)
-            total = z_.new_zeros(())
-            for c in conditions:
-                log_probability = c.classifier(z_, sigma).gather(1, c.target[:, None])[:, 0]
-                total = total + (c.scale * log_probability).sum()
-            (gradient,) = torch.autograd.grad(total, z_)  # (B, D)
-        return model(z, sigma) + sigma[:, None] ** 2 * gradient
+        if own and isinstance(model, Denoiser):
+            denoised = model(z, sigma, _moved(model.mixture, own, z, sigma, 1.0))
+        else:
+            denoised = model(z, sigma)
+        for mixture, several in known.items():
+            denoised = denoised + _moved(mixture, several, z, sigma, 0.0)
+        if learnt:
+            denoised = denoised + sigma[:, None] ** 2 * _gradient(learnt, z, sigma)
+        return denoised
 
     return guided
+
+
+def _by_mixture(
+    conditions: Sequence[Condition],
+) -> tuple[dict[NoisyMixture, list[Condition]], list[Condition]]:
+    """Conditions whose classifier is a mixture in closed form, by mixture; and the others."""
+    known: dict[NoisyMixture, list[Condition]] = {}
+    learnt = []
+    for c in conditions:
+        if isinstance(c.classifier, LatentClassifier) and c.classifier.network is None:
+            known.setdefault(c.classifier.mixture, []).append(c)
+        else:
+            learnt.append(c)
+    return known, learnt
+
+
+def _same(a: NoisyMixture, b: NoisyMixture) -> bool:
+    ours, theirs = a.state_dict(), b.state_dict()
+    return all(ours[k].shape == theirs[k].shape and torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def _moved(
+    mixture: NoisyMixture, conditions: Sequence[Condition], z: Tensor, sigma: Tensor, share: float
+) -> Tensor:
+    """Return `share` of what the mixture denoises to, and the moves towards its classes, (B, D)."""
+    left = torch.full((len(z), 1), share, dtype=z.dtype)
+    moved = torch.zeros_like(z)
+    for c in conditions:
+        scale = torch.as_tensor(c.scale, dtype=z.dtype).reshape(-1, 1)  # (B, 1) or (1, 1)
+        moved += scale * mixture.denoise_as(z, sigma, c.target)
+        left = left - scale
+    return moved if not left.any() else moved + left * mixture.denoise(z, sigma)
+
+
+def _gradient(conditions: Sequence[Condition], z: Tensor, sigma: Tensor) -> Tensor:
+    """Gradient of the weighted log probabilities, (B, D)."""
+    with torch.enable_grad():
+        z_ = z.detach().requires_grad_(True)
+        total = z_.new_zeros(())
+        for c in conditions:
+            log_probability = c.classifier(z_, sigma).gather(1, c.target[:, None])[:, 0]
+            total = total + (c.scale * log_probability).sum()
+        (gradient,) = torch.autograd.grad(total, z_)
+    return gradient

@@ -54,9 +54,19 @@ class NoisyMixture(nn.Module):
         """E[clean | z, sigma]: the minimiser of the denoising loss for this mixture, (B, D)."""
         projected, variance = self._project(z, sigma)
         share = torch.softmax(self._log_joint(projected, variance), dim=1)  # (B, K)
-        shrunk = projected * (self.variances[:, None] / variance)  # (K, B, D)
-        component = torch.baddbmm(self.means[:, None], shrunk, self.axes.transpose(1, 2))
-        return torch.einsum("bk,kbd->bd", share, component)
+        shrunk = projected.mul_(self.variances[:, None] / variance).mul_(share.T[:, :, None])
+        return torch.addbmm(share @ self.means, shrunk, self.axes.transpose(1, 2))
+
+    def denoise_as(self, z: Tensor, sigma: Tensor, codes: Tensor) -> Tensor:
+        """E[clean | z, sigma, component]: each cell as one of a component that is known, (B, D)."""
+        found = torch.empty_like(z)
+        for k in codes.unique().tolist():
+            rows = (codes == k).nonzero()[:, 0]
+            level = sigma if len(sigma) == 1 else sigma[rows]
+            projected = (z[rows] - self.means[k]) @ self.axes[k]
+            shrunk = projected * (self.variances[k] / (self.variances[k] + level[:, None] ** 2))
+            found[rows] = torch.addmm(self.means[k], shrunk, self.axes[k].T)
+        return found
 
     def _project(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         centred = z[None] - self.means[:, None]  # (K, B, D)

@@ -150,10 +150,12 @@ class Denoiser(nn.Module):
         self.register_buffer("scale", scale)
         self.network = network
 
-    def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
-        sigma_ = sigma[:, None]  # (B, 1)
-        with torch.no_grad():
-            expected = self.mixture.denoise(z, sigma)  # (B, D)
+    def forward(self, z: Tensor, sigma: Tensor, expected: Tensor | None = None) -> Tensor:
+        """Denoised latents, (B, D); `expected` may take the place of the mixture's own estimate."""
+        sigma_ = sigma[:, None]  # (B, 1) or (1, 1)
+        if expected is None:
+            with torch.no_grad():
+                expected = self.mixture.denoise(z, sigma)  # (B, D)
         reach = sigma_ * self.scale / torch.sqrt(sigma_**2 + self.scale**2)
         return expected + reach * self.network(z / torch.sqrt(1 + sigma_**2), sigma)
 

@@ -55,8 +55,8 @@ class DiffusionOversampler(GenerativeOverSampler):
     encoder : str or object, default="auto"
         "pca", "autoencoder", "autoencoder-published", an `AutoEncoder`, a `SCimilarityEncoder`, or
         any fitted object with ``transform``; see `LatentDiffusion`. "auto" is "autoencoder" for
-        counts and log1p, "pca" for real values. A fitted object is shared with clones of the
-        sampler, not refitted.
+        counts and log1p of 800 cells and more, "pca" otherwise. A fitted object is shared with
+        clones of the sampler, not refitted.
 
     guidance_scale : float, default=1.0
         Weight of the class gradient in sampling; 1 is Bayes' rule, more sharpens classes.

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from scdiff_augment.count_codec import FEWEST, MOST, CountCodec, set_aside
-from scdiff_augment.dispersion import draw_counts
 from scdiff_augment.encoders import PCAEncoder
 from scdiff_augment.expression import take_apart
+from scdiff_augment.negative_binomial import draw_counts
 
 
 def generator(seed=0):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -11,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 from tiny import make_model, make_sampler
 
 from scdiff_augment import AutoEncoder, SCimilarityEncoder
-from scdiff_augment.encoders import PCAEncoder, _thinned_batches, encoder_for
+from scdiff_augment.encoders import PCAEncoder, _thinned_batches, encoder_for, thinned
 from scdiff_augment.expression import depth_normalised
 
 
@@ -163,3 +164,16 @@ def test_bad_encoders_are_named(counts):
         make_model(encoder="autoencoder").fit(np.random.default_rng(0).normal(size=(30, 5)))
     with pytest.raises(ValueError, match="'thinning' parameter"):
         make_model(encoder=AutoEncoder(thinning=0.0)).fit(X)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 63, 64, 65, 1000])
+def test_thinning_keeps_each_molecule_by_chance(share, count):
+    n = 40_000
+    kept = thinned(np.full(n, count, dtype=np.uint64), share, np.random.default_rng(0))
+    law = stats.binom(count, share)
+    assert kept.min() >= 0
+    assert kept.max() <= count
+    np.testing.assert_allclose(kept.mean(), law.mean(), atol=4 * law.std() / np.sqrt(n))
+    np.testing.assert_allclose(kept.var(), law.var(), rtol=0.05)
+    np.testing.assert_allclose((kept == 1).mean(), law.pmf(1), atol=0.01)

@@ -7,6 +7,7 @@ import torch
 from scdiff_augment import diffusion
 from scdiff_augment.guidance import Condition, LatentClassifier, guide
 from scdiff_augment.mixture import NoisyMixture
+from scdiff_augment.networks import Denoiser, NoiseMLP
 
 
 @pytest.fixture
@@ -76,3 +77,47 @@ def test_classes_of_a_batch_do_not_mix(classes):
     for i in range(4):
         one = guide(classes.denoise, [Condition(LatentClassifier(classes), target[[i]])])
         torch.testing.assert_close(together[[i]], one(z[[i]], level[[i]]), rtol=1e-4, atol=1e-5)
+
+
+def by_autograd(mixture):
+    """The same classifier, of which nothing is known but its log probabilities."""
+    classifier = LatentClassifier(mixture)
+    return lambda z, sigma: classifier(z, sigma)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0, torch.linspace(0, 2, 32)])
+def test_the_closed_form_of_the_gradient_is_the_gradient(classes, sigma, scale):
+    z = torch.randn(32, 2, generator=torch.Generator().manual_seed(1)) * (1 + sigma)
+    target, level = torch.arange(32) % 3, torch.tensor([sigma])
+    known = [Condition(LatentClassifier(classes), target, scale)]
+    learnt = [Condition(by_autograd(classes), target, scale)]
+    expected = guide(classes.denoise, learnt)(z, level)
+    # sigma² and a gradient of 1 / sigma² cancel: what single precision leaves
+    close = {"rtol": 1e-3, "atol": 1e-3 * (1 + sigma)}
+    torch.testing.assert_close(guide(classes.denoise, known)(z, level), expected, **close)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_a_denoiser_of_the_classes_themselves_takes_the_short_way(classes, scale, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    network = NoiseMLP(2, 2, 8, 2, generator)
+    torch.nn.init.normal_(network.leave.weight, generator=generator)
+    denoiser = Denoiser(classes, torch.ones(2), network)
+    z, level = torch.randn(12, 2, generator=generator), torch.tensor([0.7])
+    target = torch.arange(12) % 3
+    learnt = Condition(by_autograd(classes), target, scale)
+    expected = guide(denoiser, [learnt])(z, level)
+    asked = []
+    original = NoisyMixture.denoise
+    monkeypatch.setattr(NoisyMixture, "denoise", lambda *given: asked.append(1) or original(*given))
+    with torch.no_grad():
+        found = guide(denoiser, [Condition(LatentClassifier(classes), target, scale)])(z, level)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert len(asked) == (scale != 1)  # at scale 1 the mixture of all classes is not needed
+
+
+def test_one_level_for_all_cells_is_the_same_as_one_for_each(classes):
+    z = torch.randn(9, 2, generator=torch.Generator().manual_seed(1))
+    guided = guide(classes.denoise, [Condition(LatentClassifier(classes), torch.arange(9) % 3)])
+    torch.testing.assert_close(guided(z, torch.tensor([0.4])), guided(z, torch.full((9,), 0.4)))
