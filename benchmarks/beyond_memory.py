@@ -25,8 +25,9 @@ import pandas as pd
 import zarr
 from scipy import sparse
 
+from scdiff_augment.blocking import as_csr
 from scdiff_augment.blocks import as_blocks
-from scdiff_augment.cell_store import CellStore, Layout, as_csr, partial_folder
+from scdiff_augment.cell_store import CellStore, Layout, partial_folder
 
 N_TYPES = 20
 RARE = {"type18": 0.001, "type19": 0.0005}

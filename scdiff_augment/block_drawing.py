@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .cell_store import as_csr
+from .blocking import as_csr
 from .drawing import Drawing
 from .training import bounded_threads
 
@@ -19,21 +19,8 @@ if TYPE_CHECKING:
     from .blocks import Matrix
     from .generator import LatentDiffusion
 
-ENTRIES = 16_000_000
-"""Cells × genes of a block, at most 64 MB in single precision."""
-
 _one_at_a_time = threading.Lock()
 """Thread counts belong to the process: two blocks at once would change each other's."""
-
-
-def cells_per_block(n_genes: int) -> int:
-    """4,096 cells, fewer of many genes."""
-    return min(4096, max(256, ENTRIES // n_genes))
-
-
-def block_sizes(n_cells: int, size: int) -> list[int]:
-    """Cells of each block, of which only the last may be smaller."""
-    return [min(size, n_cells - first) for first in range(0, n_cells, size)]
 
 
 def lean(model: LatentDiffusion) -> LatentDiffusion:

@@ -14,7 +14,8 @@ import zarr
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .block_drawing import annotated_block, block_sizes, cells_per_block, lean
+from .block_drawing import annotated_block, lean
+from .blocking import block_sizes, cells_per_block
 from .cell_store import CellStore, Layout
 from .drawing import Drawing
 from .fingerprint import digest

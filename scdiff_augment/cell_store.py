@@ -22,7 +22,6 @@ import anndata as ad
 import numpy as np
 import zarr
 from filelock import FileLock, Timeout
-from scipy import sparse
 
 from .blocks import Matrix
 
@@ -299,14 +298,6 @@ def require_place(target: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{target} exists and is no zarr store, so it is never replaced.")
     if not overwrite:
         raise FileExistsError(f"{target} exists. Choose another name, or delete it.")
-
-
-def as_csr(matrix: Any) -> sparse.csr_matrix:
-    """CSR with sorted 32-bit column numbers, as the store keeps them."""
-    found = sparse.csr_matrix(matrix)
-    found.sort_indices()
-    found.indices = found.indices.astype(np.int32, copy=False)
-    return found
 
 
 def _zarr_format() -> Literal[2, 3]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from . import diffusion, interpolation
+from .blocking import cells_per_block
 from .conditioned import Conditioned
 from .drawing import Drawing
 from .expression import put_together
@@ -36,9 +37,6 @@ SAMPLING: dict[str, Any] = {
     "strength": 1.0,
 }
 """Options of `LatentDiffusion.sample`, with their defaults."""
-
-BLOCK = 4096
-"""Cells that go through the sampler together."""
 
 
 class LatentDiffusion(Conditioned):
@@ -350,8 +348,9 @@ class LatentDiffusion(Conditioned):
         factor = np.empty(n_cells)
         n_latent = len(self.denoiser_.scale)
         with bounded_threads(self.n_jobs):
-            for first in tqdm(range(0, n_cells, BLOCK), desc="sampling", disable=not self.verbose):
-                block = slice(first, min(first + BLOCK, n_cells))
+            size = cells_per_block(self.n_features_in_)
+            for first in tqdm(range(0, n_cells, size), desc="sampling", disable=not self.verbose):
+                block = slice(first, min(first + size, n_cells))
                 z_new = drawing.latents(self.denoiser_, block, n_latent, self._torch)
                 values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
                 factor[block] = np.nan if scale is None else scale

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .backbone import generators
-from .block_drawing import block_on_scale, block_sizes, cells_per_block
+from .block_drawing import block_on_scale
 from .block_sampling import made_blocks
+from .blocking import as_csr, block_sizes, cells_per_block
 from .blocks import Slices, as_blocks
-from .cell_store import CellStore, Layout, as_csr
+from .cell_store import CellStore, Layout
 from .checked import checked, kind_of
 from .drawing import Drawing
 from .fingerprint import digest

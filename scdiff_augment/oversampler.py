@@ -10,13 +10,15 @@ from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import Substitution, check_sampling_strategy
 from imblearn.utils._docstring import _random_state_docstring
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from .blocks import as_blocks
 from .expression import depth_normalised, take_apart
 from .generator import LatentDiffusion
 from .judging import draw_accepted, seeded, warn_of_rejected
-from .oversampling import Draw, GenerativeOverSampler, start_cells
+from .oversampling import Draw, GenerativeOverSampler, in_blocks, start_cells
 from .parameters import PARAMETERS, clone_but_keep
 from .targets import require_interval
 from .transfer import adapted
@@ -261,7 +263,7 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     def _fit_model(
         self,
-        X: NDArray,
+        X: Any,
         y: NDArray,
         weight: NDArray,
         random_state: np.random.RandomState,
@@ -275,7 +277,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.generator_, self.history_ = model, model.history_
         rng = np.random.default_rng(random_state.randint(2**31 - 1))
 
-        def draw(labels: NDArray) -> NDArray[np.float32]:
+        def draw(labels: NDArray) -> Any:
             like = start_cells(y, labels, rng)  # a real cell of the class for each new one
             self.annotations_ = {name: values[like] for name, values in annotations.items()}
             self.synthetic_source_ = like if self.strength < 1 else np.full(len(like), -1)
@@ -291,6 +293,8 @@ class DiffusionOversampler(GenerativeOverSampler):
                     strength=self.strength,
                 )
 
+            if sparse.issparse(X):
+                return in_blocks(some, len(labels), X.shape[1])
             if self.judge is None:
                 return some(np.arange(len(labels)))
             judge = seeded(clone(self.judge), rng).fit(self._judged(X), y)
@@ -304,7 +308,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         return draw
 
     def _model_of(
-        self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
+        self, X: Any, y: NDArray, weight: NDArray, random_state: np.random.RandomState
     ) -> LatentDiffusion:
         """Learn the backbone here, or take the pretrained one."""
         genes = getattr(self, "feature_names_in_", None)
@@ -317,7 +321,11 @@ class DiffusionOversampler(GenerativeOverSampler):
                 random_state=random_state,
                 **{name: getattr(self, name) for name in OWN},
             )
-        return self._unfitted(random_state).fit(X, groups=y, sample_weight=weight, genes=genes)
+        cells = as_blocks(X) if sparse.issparse(X) else X
+        return self._unfitted(random_state).fit(cells, groups=y, sample_weight=weight, genes=genes)
+
+    def _reads_blocks(self) -> bool:
+        return self.generator is None and self.judge is None
 
     def _plan(self, y: NDArray) -> NDArray:
         """Check the parameters and return the class of each cell to be made."""

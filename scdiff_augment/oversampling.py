@@ -14,7 +14,8 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from .expression import detect_kind
+from .blocking import as_csr, cells_per_block
+from .expression import CELLS_INSPECTED, detect_kind
 from .validation import (
     cast,
     cells_with_counts,
@@ -24,7 +25,11 @@ from .validation import (
     require_labels,
 )
 
-Draw = Callable[[NDArray], NDArray[np.float32]]
+Draw = Callable[[NDArray], Any]
+"""Wanted classes to new cells: an array, or CSR where the cells of `fit` were."""
+
+LARGE = 50_000_000
+"""Cells × genes of a sparse matrix from which on none is written out but block by block: 200 MB."""
 
 
 class GenerativeOverSampler(BaseOverSampler):
@@ -88,17 +93,22 @@ class GenerativeOverSampler(BaseOverSampler):
     @abstractmethod
     def _fit_model(
         self,
-        X: NDArray,
+        X: Any,
         y: NDArray,
         weight: NDArray,
         random_state: np.random.RandomState,
         **annotations: NDArray,
     ) -> Draw:
-        """Learn dense X; return a function from wanted classes to new rows.
+        """Learn X; return a function from wanted classes to new rows.
 
+        X is dense, or CSR where the matrix is large and `_reads_blocks` allows it.
         `annotations` hold further labels of the cells, for subclasses whose `fit_resample` takes
         them by keyword.
         """
+
+    def _reads_blocks(self) -> bool:
+        """Whether `_fit_model` takes a CSR matrix, and its function gives one."""
+        return False
 
     def _check_X_y(self, X: Any, y: Any, accept_sparse: Any = None) -> tuple[Any, NDArray, bool]:
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
@@ -131,20 +141,24 @@ class GenerativeOverSampler(BaseOverSampler):
         if not wanted:
             return X.copy(), y.copy()
         labels = np.array(wanted, dtype=y.dtype)
-        dense = np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X)
+        matrix = self._readable(X)
         kind = getattr(self, "expression", "auto")
-        used = cells_with_counts(dense, y, detect_kind(dense) if kind == "auto" else kind)
+        used = cells_with_counts(matrix, y, kind_of(matrix) if kind == "auto" else kind)
         _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
         # Rare types are seen more often in training; by default not equally often.
         weight = counts[codes] ** -float(getattr(self, "balance", 0.5))
         draw = self._fit_model(
-            dense[used],
+            matrix if used.all() else matrix[used],
             y[used],
             weight,
             check_random_state(self.random_state),
             **{name: values[used] for name, values in annotations.items()},
         )
-        new = cast(draw(labels), X.dtype)
+        new = draw(labels)
+        if sparse.issparse(new):
+            new.data = cast(new.data, X.dtype)
+        else:
+            new = cast(new, X.dtype)
         source = getattr(self, "synthetic_source_", None)
         if source is not None:  # rows of the cells that were learnt from: rows of X
             self.synthetic_source_ = np.where(source < 0, -1, np.flatnonzero(used)[source])
@@ -154,6 +168,29 @@ class GenerativeOverSampler(BaseOverSampler):
         else:
             stacked = np.vstack([X, new])
         return stacked, np.hstack([y, labels])
+
+    def _readable(self, X: Any) -> Any:
+        """Return X as it is learnt from: dense, or CSR where that would take too much memory."""
+        if not sparse.issparse(X):
+            return np.ascontiguousarray(X)
+        if np.prod(X.shape, dtype=float) > LARGE and self._reads_blocks():
+            return X.tocsr()
+        return np.ascontiguousarray(X.toarray())
+
+
+def kind_of(X: Any) -> str:
+    """Tell what a matrix holds; a large one by some of its cells: all are checked when read."""
+    if not sparse.issparse(X):
+        return detect_kind(X)
+    return detect_kind(X[:: max(1, X.shape[0] // CELLS_INSPECTED)].toarray())
+
+
+def in_blocks(draw: Callable[[NDArray], NDArray], n_cells: int, n_genes: int) -> sparse.csr_matrix:
+    """Draw the cells of positions 0 to n_cells, of which only one block is dense at a time."""
+    size = cells_per_block(n_genes)
+    starts = range(0, n_cells, size)
+    blocks = (draw(np.arange(i, min(i + size, n_cells))) for i in starts)
+    return sparse.vstack([as_csr(block) for block in blocks], format="csr")
 
 
 def start_cells(y: NDArray, labels: NDArray, rng: np.random.Generator) -> NDArray[np.intp]:

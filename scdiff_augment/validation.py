@@ -42,11 +42,11 @@ def cast(new: NDArray[np.float32], dtype: np.dtype) -> NDArray:
     return rounded.astype(dtype)
 
 
-def cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
+def cells_with_counts(X: Any, y: NDArray, kind: str) -> NDArray[np.bool_]:
     """Which cells can be learnt from; of counts, those that have any."""
-    used = np.asarray(X.any(axis=1))
+    used = np.asarray(X.astype(bool).sum(axis=1)).ravel() > 0
     if used.all() or kind == "real":
-        return np.ones(len(X), dtype=bool)
+        return np.ones(len(used), dtype=bool)
     for label in np.unique(y):
         if not used[y == label].any():
             raise ValueError(
@@ -54,8 +54,8 @@ def cells_with_counts(X: NDArray, y: NDArray, kind: str) -> NDArray[np.bool_]:
                 f"at least 1 with counts is needed. Drop the class or use a larger set of genes."
             )
     warnings.warn(
-        f"{np.sum(~used)} of {len(X)} cells have no counts, first row {np.argmin(used)}. They are "
-        f"returned but not learnt from. Drop them before, or use a larger set of genes.",
+        f"{np.sum(~used)} of {len(used)} cells have no counts, first row {np.argmin(used)}. They "
+        f"are returned but not learnt from. Drop them before, or use a larger set of genes.",
         UserWarning,
         stacklevel=5,
     )

@@ -1,0 +1,31 @@
+"""How many cells are drawn at a time, and a block of them as CSR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .negative_binomial import ROWS
+
+ENTRIES = 16_000_000
+"""Cells × genes of a block, at most 64 MB in single precision."""
+
+
+def cells_per_block(n_genes: int) -> int:
+    """4,096 cells, fewer of many genes, a multiple of those whose counts are drawn together."""
+    return min(4096, max(ROWS, ENTRIES // n_genes // ROWS * ROWS))
+
+
+def block_sizes(n_cells: int, size: int) -> list[int]:
+    """Cells of each block, of which only the last may be smaller."""
+    return [min(size, n_cells - first) for first in range(0, n_cells, size)]
+
+
+def as_csr(matrix: Any) -> sparse.csr_matrix:
+    """CSR with sorted 32-bit column numbers, as stores keep them."""
+    found = sparse.csr_matrix(matrix)
+    found.sort_indices()
+    found.indices = found.indices.astype(np.int32, copy=False)
+    return found
