@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from benchmarks.units import Record, run_in_worker
 BACKENDS = ("loky", "dask", "ray")
 CONNECT_SECONDS = 10
 RETRIES = 3
+TURNS = 3
+"""How often units are sent that a cluster lost for good."""
+
 _cluster: ContextVar[Callable[..., Any] | None] = ContextVar("cluster", default=None)
 
 
@@ -156,33 +159,49 @@ def _on_cluster(
     due: Iterable[Any],
     work: Callable[[Any], Record],
 ) -> Iterator[Record]:
-    """Send each data set of the units once, and the units that are due without their data."""
+    """Send each data set of the units once, and the units that are due without their data.
+
+    Where a worker dies, Dask runs its units again by itself, but now and then forgets one and says
+    so; those that have given no result are then sent once more.
+    """
     data = {id(u.dataset): u.dataset for u in units}
     stubs = {key: _without_cells(d) for key, d in data.items()}
-    calls = (
-        delayed(run_with_data)(work, replace(u, dataset=stubs[id(u.dataset)]), u.dataset)
-        for u in due
-    )
+    waiting: dict[str, Any] = {}
+    due = iter(due)
+
+    def calls() -> Iterator[Any]:
+        for unit in chain(list(waiting.values()), due):
+            waiting[unit.key] = unit
+            sent = replace(unit, dataset=stubs[id(unit.dataset)])
+            yield delayed(run_with_data)(work, sent, unit.dataset)
+
+    for turn in range(1, TURNS + 1):
+        try:
+            with cluster(list(data.values())):
+                for result in _in_parallel(calls()):
+                    waiting.pop(result["unit"], None)
+                    yield result
+            return
+        except Exception as error:
+            if type(error).__module__.split(".")[0] not in ("distributed", "ray", "concurrent"):
+                raise
+            if turn == TURNS:
+                raise ClusterLostError(f"{type(error).__name__}: {error}") from error
+
+
+def _in_parallel(calls: Iterator[Any]) -> Iterator[Record]:
+    """Yield results as they end, on the backend that is in force."""
     try:
-        with cluster(list(data.values())):
-            try:
-                parallel = Parallel(
-                    n_jobs=-1,
-                    batch_size=1,
-                    pre_dispatch="2 * n_jobs",
-                    return_as="generator_unordered",
-                )
-            except ValueError:  # Ray's backend gives lists alone: a few units at a time
-                parallel = Parallel(n_jobs=-1, batch_size=1)
-                few = 2 * effective_n_jobs(-1)
-                while chunk := list(islice(calls, few)):
-                    yield from parallel(chunk)
-            else:
-                yield from parallel(calls)
-    except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("distributed", "ray", "concurrent"):
-            raise
-        raise ClusterLostError(f"{type(error).__name__}: {error}") from error
+        parallel = Parallel(
+            n_jobs=-1, batch_size=1, pre_dispatch="2 * n_jobs", return_as="generator_unordered"
+        )
+    except ValueError:  # Ray's backend gives lists alone: a few units at a time
+        parallel = Parallel(n_jobs=-1, batch_size=1)
+        few = 2 * effective_n_jobs(-1)
+        while chunk := list(islice(calls, few)):
+            yield from parallel(chunk)
+    else:
+        yield from parallel(calls)
 
 
 def _without_cells(data: Dataset) -> Dataset:

@@ -13,9 +13,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from . import diffusion, learning
+from . import diffusion, learning, team
 from .blocks import as_blocks, is_stream
 from .codec import codec_for, latent_size
+from .devices import device_of
 from .encoders import PCAEncoder
 from .expression import Expression, detect_kind, integer_fraction, put_together, take_apart
 from .guidance import LatentClassifier
@@ -54,6 +55,7 @@ class Backbone(BaseEstimator):
         sampler: str = "dpm++",
         n_steps: int = 20,
         random_state: Any = None,
+        device: str = "cpu",
         n_jobs: int | None = None,
         verbose: bool = False,
     ):
@@ -69,6 +71,7 @@ class Backbone(BaseEstimator):
         self.sampler = sampler
         self.n_steps = n_steps
         self.random_state = random_state
+        self.device = device
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -118,6 +121,7 @@ class Backbone(BaseEstimator):
             `groups` or `sample_weight`. For streams the message names block and row.
         """
         self._validate_params()
+        device_of(self.device)
         self._reset_randomness()
         cells = source_of(X, genes, self.expression, sample_weight, n_reservoir, self._rng)
         if cells.n_cells < 2:
@@ -134,7 +138,7 @@ class Backbone(BaseEstimator):
         self._kind, self._total = parts.kind, parts.total
         self._weight = torch.from_numpy(weight).float()
         self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
-        with bounded_threads(self.n_jobs):
+        with bounded_threads(self.n_jobs), team.on_device(device_of(self.device)):
             self._fit_codec(parts, None if codes is None else codes[rows])
             z, self.training_hashes_ = cells.encode(self.codec_)
             self._z = torch.from_numpy(z)

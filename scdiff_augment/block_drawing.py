@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .blocking import as_csr
+from .drawers import drawer
 from .drawing import Drawing
 from .training import bounded_threads
 
@@ -53,11 +53,8 @@ def draw_block(model: LatentDiffusion, drawing: Drawing, n: int, seed: int, numb
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    n_latent = len(model.denoiser_.scale)
     with _one_at_a_time, bounded_threads(model.n_jobs):
-        z = drawing.latents(model.denoiser_, slice(0, n), n_latent, generator)
-        values, factor = model.codec_.decode(z.numpy(), rng)
-    return (values if model._kind == "real" else as_csr(values)), factor
+        return drawer(model, drawing).stored(slice(0, n), generator, rng)
 
 
 def log_values(

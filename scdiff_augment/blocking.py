@@ -25,6 +25,12 @@ def block_sizes(n_cells: int, size: int) -> list[int]:
 
 def as_csr(matrix: Any) -> sparse.csr_matrix:
     """CSR with sorted 32-bit column numbers, as stores keep them."""
+    if isinstance(matrix, np.ndarray):
+        places = np.flatnonzero(matrix)
+        rows, columns = np.divmod(places, matrix.shape[1])
+        indptr = np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int32)
+        parts = (matrix.reshape(-1)[places], columns.astype(np.int32), indptr)
+        return sparse.csr_matrix(parts, shape=matrix.shape)
     found = sparse.csr_matrix(matrix)
     found.sort_indices()
     found.indices = found.indices.astype(np.int32, copy=False)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from . import learning, storage
+from . import learning, storage, team
 from .backbone import Backbone
+from .devices import device_of
 from .effects import learn_effects
 from .targets import groups_of, require_same_groups
 from .training import bounded_threads
@@ -79,7 +80,7 @@ class Conditioned(Backbone):
         classes = np.unique(np.asarray(labels))
         require_same_groups(name, classes, self.classifiers_, self.conditions_)
         outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
-        with bounded_threads(self.n_jobs):
+        with bounded_threads(self.n_jobs), team.on_device(device_of(self.device)):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
             made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)

@@ -86,7 +86,7 @@ def sample_ddpm(model: Model, z: Tensor, sigmas: Tensor, generator: torch.Genera
         keep = (lower / sigma) ** 2
         z = keep * z + (1 - keep) * model(z, sigma[None])  # (B, D)
         if lower > 0:
-            noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+            noise = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
             z = z + lower * torch.sqrt(1 - keep) * noise
     return z
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Drawing(NamedTuple):
         model = guide(denoiser, self._conditions(block), self.interval)
         highest = self.sigmas[0]
         noise = torch.randn(block.stop - block.start, n_latent, generator=generator)
+        noise = noise.to(self.sigmas.device)
         with torch.no_grad():
             if self.start is None:
                 # From noise alone a denoiser answers with the mean, around which noisy cells lie.
@@ -70,6 +72,22 @@ class Drawing(NamedTuple):
         )
         start = None if self.start is None else self.start[block].clone()
         return self._replace(wanted=wanted, start=start)
+
+    def on(self, device: torch.device) -> Drawing:
+        """Return the same drawing with all that it computes with on a device."""
+        targets, steering, shift = self.wanted
+        return self._replace(
+            classifiers={
+                name: copy.deepcopy(self.classifiers[name]).to(device) for name in targets
+            },
+            wanted=Carried(
+                {name: codes.to(device) for name, codes in targets.items()},
+                {name: steer.to(device) for name, steer in steering.items()},
+                None if shift is None else shift.to(device),
+            ),
+            sigmas=self.sigmas.to(device),
+            start=None if self.start is None else self.start.to(device),
+        )
 
     def _conditions(self, block: slice) -> list[Condition]:
         return [

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from . import diffusion, interpolation
 from .blocking import cells_per_block
 from .conditioned import Conditioned
+from .drawers import drawer
 from .drawing import Drawing
 from .expression import put_together
 from .synthetic import new_adata, provenance_of
@@ -78,6 +79,9 @@ class LatentDiffusion(Conditioned):
         Noise levels that the sampler visits.
     random_state : int, numpy.random.RandomState, numpy.random.Generator or None, default=None
         Source of all randomness; global generators are never touched.
+    device : str, default="cpu"
+        Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", "mps", or "auto", a
+        GPU where there is one. Cells and latents go in and come out on the host.
     n_jobs : int, default=None
         Threads for torch and BLAS while this model works; None means 1, -1 all cores.
     verbose : bool, default=False
@@ -346,13 +350,12 @@ class LatentDiffusion(Conditioned):
         drawing, _, n_cells = self._drawing(conditions, n, **options)
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
         factor = np.empty(n_cells)
-        n_latent = len(self.denoiser_.scale)
+        cells = drawer(self, drawing)
         with bounded_threads(self.n_jobs):
             size = cells_per_block(self.n_features_in_)
             for first in tqdm(range(0, n_cells, size), desc="sampling", disable=not self.verbose):
                 block = slice(first, min(first + size, n_cells))
-                z_new = drawing.latents(self.denoiser_, block, n_latent, self._torch)
-                values[block], scale = self.codec_.decode(z_new.numpy(), self._rng)
+                values[block], scale = cells.dense(block, self._torch, self._rng)
                 factor[block] = np.nan if scale is None else scale
         return values, None if np.isnan(factor).any() else factor
 

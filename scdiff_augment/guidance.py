@@ -156,10 +156,12 @@ def _moved(
     mixture: NoisyMixture, conditions: Sequence[Condition], z: Tensor, sigma: Tensor, share: float
 ) -> Tensor:
     """Return `share` of what the mixture denoises to, and the moves towards its classes, (B, D)."""
-    left = torch.full((len(z), 1), share, dtype=z.dtype)
+    left = z.new_full((len(z), 1), share)
     moved = torch.zeros_like(z)
     for c in conditions:
-        scale = torch.as_tensor(c.scale, dtype=z.dtype).reshape(-1, 1)  # (B, 1) or (1, 1)
+        scale = torch.as_tensor(c.scale, dtype=z.dtype, device=z.device).reshape(
+            -1, 1
+        )  # (B, 1) or (1, 1)
         moved += scale * mixture.denoise_as(z, sigma, c.target)
         left = left - scale
     return moved if not left.any() else moved + left * mixture.denoise(z, sigma)

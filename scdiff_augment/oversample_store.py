@@ -162,7 +162,7 @@ def _model(
             learnt.add_condition(name, labels)
         learnt.save(folder)
     model = LatentDiffusion.load(folder, random_state=store.seed)
-    return model.set_params(n_jobs=sampler.n_jobs, verbose=sampler.verbose)
+    return model.set_params(device=sampler.device, n_jobs=sampler.n_jobs, verbose=sampler.verbose)
 
 
 def _drawing(

@@ -23,7 +23,7 @@ from .parameters import PARAMETERS, clone_but_keep
 from .targets import require_interval
 from .transfer import adapted
 
-OWN = ("sampler", "n_steps", "n_jobs", "verbose")
+OWN = ("sampler", "n_steps", "device", "n_jobs", "verbose")
 """Parameters that hold for a pretrained generator too."""
 
 
@@ -81,8 +81,8 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes
-        differ). `sampler`, `n_steps`, `n_jobs` and `verbose` are those given here, all other
-        parameters of the model its own. Its genes and those of X are matched by name.
+        differ). `sampler`, `n_steps`, `device`, `n_jobs` and `verbose` are those given here, all
+        other parameters of the model its own. Its genes and those of X are matched by name.
 
     on_overlap : {{"warn", "raise", "ignore"}}, default="warn"
         What to do if `generator` has seen cells of X in its training.
@@ -106,6 +106,10 @@ class DiffusionOversampler(GenerativeOverSampler):
         Training steps of each part; "auto" shows the decoder each cell about 20 times, in 100 to
         400 steps. ``classifier_steps=0`` uses the closed form of Gaussian
         classes alone.
+
+    device : str, default="cpu"
+        Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", "mps", or "auto", a
+        GPU where there is one.
 
     n_jobs : int, default=None
         Threads for torch and BLAS; None means 1, -1 all cores. Restored afterwards.
@@ -197,6 +201,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         decoder_steps: int | str = "auto",
         denoiser_steps: int = 300,
         classifier_steps: int = 0,
+        device: str = "cpu",
         n_jobs: int | None = None,
         verbose: bool = False,
     ):
@@ -220,6 +225,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.decoder_steps = decoder_steps
         self.denoiser_steps = denoiser_steps
         self.classifier_steps = classifier_steps
+        self.device = device
         self.n_jobs = n_jobs
         self.verbose = verbose
 

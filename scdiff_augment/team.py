@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .ranks import is_leader
 
-__all__ = ["current", "distributed", "is_leader", "share"]
+__all__ = ["current", "distributed", "is_leader", "on_device", "share"]
 
 
 class Alone:
@@ -37,6 +37,25 @@ class Alone:
     def average(self, gradients: Sequence[Tensor], loss: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """Mean of gradients and loss over the processes."""
         return gradients, loss
+
+
+class Elsewhere(Alone):
+    """One process, on another device than the CPU."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+
+    def take(self, model: nn.Module) -> None:
+        """Bring a model to the device."""
+        model.to(self._device)
+
+    def give_back(self, model: nn.Module) -> None:
+        """Bring a trained model to the CPU."""
+        model.to("cpu")
+
+    def share(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Bring the rows of a batch to the device."""
+        return [tensor.to(self._device) for tensor in tensors]
 
 
 class Together(Alone):
@@ -100,6 +119,19 @@ def current() -> Alone:
 def share(*tensors: Tensor) -> Sequence[Tensor]:
     """Rows of a batch that are this process's to compute, where it computes them."""
     return _team.get().share(tensors)
+
+
+@contextmanager
+def on_device(device: torch.device) -> Iterator[None]:
+    """Train the models within on a device; in a team that is there already, where the team does."""
+    if device.type == "cpu" or type(current()) is not Alone:
+        yield
+        return
+    token = _team.set(Elsewhere(device))
+    try:
+        yield
+    finally:
+        _team.reset(token)
 
 
 @contextmanager

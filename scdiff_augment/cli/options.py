@@ -101,6 +101,10 @@ Jobs = Annotated[
     int | None,
     typer.Option(callback=_not_zero, help="Threads; -1 for all cores. [default: 1]"),
 ]
+Device = Annotated[
+    str,
+    typer.Option(metavar="cpu|cuda|auto", help="What computes; auto: a GPU where there is one."),
+]
 Stream = Annotated[
     bool | None,
     typer.Option(

@@ -107,6 +107,7 @@ def oversample(
     n_steps: options.Steps = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    device: options.Device = "cpu",
     stream: options.Stream = None,
     scheduler: options.Scheduler = None,
     force: options.Force = False,
@@ -166,6 +167,7 @@ def oversample(
             guidance_interval=interval,
             expression="auto" if expression is None else expression.value,
             random_state=seed,
+            device=device,
             n_jobs=jobs,
             verbose=terminal.verbose,
         )

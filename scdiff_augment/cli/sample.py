@@ -88,6 +88,7 @@ def sample(
     n_steps: options.Steps = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    device: options.Device = "cpu",
     stream: options.Stream = None,
     scheduler: options.Scheduler = None,
     force: options.Force = False,
@@ -128,7 +129,7 @@ def sample(
             assert n is not None
             wanted |= _of_each(loaded, each, n, asked, model)
         weights = options.scales(scale, list(wanted))
-        loaded.set_params(**options.sampling(sampler, n_steps))
+        loaded.set_params(**options.sampling(sampler, n_steps), device=device)
         more: dict[str, Any] = {"guidance_interval": interval}
         if start is not None:
             begin = cells_for(loaded, start, layer, terminal)

@@ -158,6 +158,39 @@ def test_a_cluster_that_goes_away_keeps_what_is_there(make_config, tmp_path, mon
         backends._cluster.reset(token)
 
 
+def test_units_that_a_cluster_forgets_are_sent_again(make_config, tmp_path, monkeypatch):
+    from distributed.client import FutureCancelledError
+
+    config = make_config()
+    units = make_units(config, load_datasets(config))
+
+    @contextlib.contextmanager
+    def here(scatter):
+        with parallel_config("sequential"):
+            yield
+
+    sent = []
+
+    def forgets(work, unit, data):
+        sent.append(unit.key)
+        if len(sent) == 4:
+            raise FutureCancelledError(unit.key, "already forgotten")
+        return run_with_data(work, unit, data)
+
+    run_with_data = backends.run_with_data
+    monkeypatch.setattr(backends, "run_with_data", forgets)
+    prepare_folder(tmp_path)
+    token = backends._cluster.set(here)
+    try:
+        found = run(config, units, tmp_path)
+    finally:
+        backends._cluster.reset(token)
+    assert (found.computed, found.missing) == (len(units), 0)
+    keys = [unit.key for unit in units]
+    assert sent == [*keys[:4], *keys[3:]]  # the one that was lost, then those after it
+    assert found.rows["unit"].drop_duplicates().tolist() == keys
+
+
 @pytest.mark.parametrize(
     ("backend", "scheduler", "message"),
     [

@@ -1,0 +1,103 @@
+"""From a drawing to cells: on the CPU, or all of it on an accelerator.
+
+On an accelerator the chain, the decoder and the counts stay there, and only counts that are not 0
+come back to the host. Noise and seeds come from the host's generators, so the latents are those
+of the CPU but for rounding; the counts around them are other draws.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from .blocking import as_csr
+from .count_codec import CountCodec
+from .devices import device_of
+from .drawing import Drawing
+
+if TYPE_CHECKING:
+    from .generator import LatentDiffusion
+
+Cells = tuple[Any, NDArray[np.float64] | None]
+"""Counts or values (cells, genes), and the scale factors of log1p values."""
+
+
+class OnHost:
+    """Draws cells on the CPU."""
+
+    def __init__(self, model: LatentDiffusion, drawing: Drawing):
+        self._drawing, self._codec = drawing, model.codec_
+        self._denoiser, self._n_latent = model.denoiser_, len(model.denoiser_.scale)
+
+    def dense(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
+        """Draw cells as an array."""
+        return self._codec.decode(self._latents(block, noise).cpu().numpy(), rng)
+
+    def stored(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
+        """Draw cells as they are stored: counts as CSR, real values as an array."""
+        values, factor = self.dense(block, noise, rng)
+        return (as_csr(values) if isinstance(self._codec, CountCodec) else values), factor
+
+    def _latents(self, block: slice, noise: torch.Generator) -> Tensor:
+        return self._drawing.latents(self._denoiser, block, self._n_latent, noise)
+
+
+class OnDevice(OnHost):
+    """Draws cells on an accelerator."""
+
+    def __init__(self, model: LatentDiffusion, drawing: Drawing, device: torch.device):
+        super().__init__(model, drawing.on(device))
+        self._denoiser = copy.deepcopy(model.denoiser_).to(device)
+        self._device = device
+        if isinstance(codec := model.codec_, CountCodec):
+            self._decoder = copy.deepcopy(codec.decoder_).to(device)
+            self._dispersion = torch.from_numpy(codec.dispersion_).to(device)
+            numbers = (codec.size_mean_, codec.size_std_, *codec.size_range_)
+            self._sizes = [torch.from_numpy(n).float().to(device) for n in numbers]
+
+    def dense(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
+        """Draw cells as an array."""
+        values, factor = self.stored(block, noise, rng)
+        return (values.toarray() if sparse.issparse(values) else values), factor
+
+    def stored(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
+        """Draw cells as they are stored: counts as CSR, real values as an array."""
+        if not isinstance(self._codec, CountCodec):
+            return super().dense(block, noise, rng)
+        z = self._latents(block, noise)
+        mean, std, low, high = self._sizes
+        sizes = (z[:, -len(mean) :] * std + mean).clamp(low, high).exp()  # (B, 1 or 2)
+        chance = torch.Generator(self._device).manual_seed(int(rng.integers(2**63)))
+        with torch.no_grad():
+            rates = self._decoder(z).exp_() * sizes[:, :1]
+            counts = draw_counts_on(rates, self._dispersion, chance)
+        return _to_host(counts), sizes[:, 1].double().cpu().numpy() if len(mean) == 2 else None
+
+
+def drawer(model: LatentDiffusion, drawing: Drawing) -> OnHost:
+    """Choose where cells are drawn, as the model's parameter `device` says."""
+    device = device_of(model.device)
+    return OnHost(model, drawing) if device.type == "cpu" else OnDevice(model, drawing, device)
+
+
+def draw_counts_on(rates: Tensor, dispersion: Tensor, chance: torch.Generator) -> Tensor:
+    """Draw negative binomial counts where the rates are: Poisson around gamma noise, (B, genes)."""
+    noisy = dispersion > 0
+    size = torch.where(noisy, 1 / dispersion.clamp(min=1e-12), 1)
+    noise = torch._standard_gamma(size.expand_as(rates).contiguous(), generator=chance) / size
+    return torch.poisson(torch.where(noisy, rates * noise, rates), generator=chance)
+
+
+def _to_host(counts: Tensor) -> sparse.csr_matrix:
+    """Bring the counts that are not 0 to the host."""
+    rows, columns = counts.nonzero(as_tuple=True)
+    ends = torch.bincount(rows, minlength=len(counts)).cumsum(0)
+    indptr = np.concatenate([[0], ends.cpu().numpy()]).astype(np.int32)
+    values, places = counts[rows, columns].cpu().numpy(), columns.int().cpu().numpy()
+    return sparse.csr_matrix((values, places, indptr), shape=tuple(counts.shape))
