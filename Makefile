@@ -4,13 +4,16 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 CONFIG ?= benchmarks/configs/main.yaml
 
-.PHONY: help benchmark test lint unit smoke ui clean
+.PHONY: help benchmark test lint unit smoke speed ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cells (or CONFIG=...)
 	$(BIN)/python -m benchmarks $(CONFIG)
+
+speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; about 20 minutes
+	$(BIN)/python -m benchmarks.speed $(SPEED)
 
 ui: .venv/benchmark  ## open MLflow on the runs so far
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db

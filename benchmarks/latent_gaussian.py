@@ -10,6 +10,7 @@ from imblearn.over_sampling.base import BaseOverSampler
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from scdiff_augment import DiffusionOversampler
 from scdiff_augment.backbone import generators
 from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
@@ -30,8 +31,8 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         As in imbalanced-learn.
     random_state : int, RandomState or None, default=None
         Source of all randomness.
-    encoder, n_latent, decoder_steps : default="auto"
-        The codec's, as in `DiffusionOversampler`.
+    encoder, n_latent, decoder_steps, overdispersion
+        The codec's, with the defaults of `DiffusionOversampler`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -39,6 +40,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         "encoder": [str, HasMethods(["transform"])],
         "n_latent": [int, StrOptions({"auto"})],
         "decoder_steps": [int, StrOptions({"auto"})],
+        "overdispersion": [float, int],
     }
 
     def __init__(
@@ -49,12 +51,14 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         encoder: Any = "auto",
         n_latent: int | str = "auto",
         decoder_steps: int | str = "auto",
+        overdispersion: float = DiffusionOversampler().overdispersion,
     ):
         super().__init__(sampling_strategy=sampling_strategy)
         self.random_state = random_state
         self.encoder = encoder
         self.n_latent = n_latent
         self.decoder_steps = decoder_steps
+        self.overdispersion = overdispersion
 
     def _fit_model(
         self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
@@ -81,7 +85,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             for k in component.unique():
                 rows = component == k
                 z_new[rows] += scaled[rows] @ mixture.axes[k].T
-            values, factor = codec.decode(z_new.numpy(), rng)
+            values, factor = codec.decode(z_new.numpy(), rng, self.overdispersion)
             return put_together(values, parts.kind, total=parts.total, factor=factor)
 
         return draw

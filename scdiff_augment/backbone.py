@@ -54,6 +54,7 @@ class Backbone(BaseEstimator):
         n_timesteps: int = 1000,
         sampler: str = "dpm++",
         n_steps: int = 20,
+        overdispersion: float = 1.0,
         random_state: Any = None,
         device: str = "cpu",
         n_jobs: int | None = None,
@@ -70,6 +71,7 @@ class Backbone(BaseEstimator):
         self.n_timesteps = n_timesteps
         self.sampler = sampler
         self.n_steps = n_steps
+        self.overdispersion = overdispersion
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
@@ -197,7 +199,7 @@ class Backbone(BaseEstimator):
         self._require_fitted()
         z = require_latents("z", z, len(self.denoiser_.scale))
         with bounded_threads(self.n_jobs):
-            values, factor = self.codec_.decode(z, self._rng)
+            values, factor = self.codec_.decode(z, self._rng, self.overdispersion)
         return put_together(values, self._kind, total=self._total, factor=factor)
 
     def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float64]:

@@ -247,9 +247,9 @@ class CountCodec:
         return proportions * sizes[:, :1].astype(np.float32), sizes
 
     def decode(
-        self, z: NDArray[np.float32], rng: np.random.Generator
+        self, z: NDArray[np.float32], rng: np.random.Generator, overdispersion: float = 1.0
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        """Draw counts given latents.
+        """Draw counts given latents; `overdispersion` is the share of the measured one.
 
         Returns
         -------
@@ -261,10 +261,11 @@ class CountCodec:
         z = np.ascontiguousarray(z, dtype=np.float32)
         counts = np.empty((len(z), len(self.decoder_.genes.bias)), dtype=np.float32)
         sizes = np.empty((len(z), len(self.size_mean_)))
+        dispersion = np.float32(overdispersion) * self.dispersion_
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)
             rates, sizes[block] = self.rates(z[block])
-            counts[block] = draw_counts(rates, self.dispersion_, rng)
+            counts[block] = draw_counts(rates, dispersion, rng)
         return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
 
     def to_state(self) -> State:

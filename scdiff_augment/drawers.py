@@ -34,10 +34,12 @@ class OnHost:
     def __init__(self, model: LatentDiffusion, drawing: Drawing):
         self._drawing, self._codec = drawing, model.codec_
         self._denoiser, self._n_latent = model.denoiser_, len(model.denoiser_.scale)
+        self._overdispersion = model.overdispersion
 
     def dense(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
         """Draw cells as an array."""
-        return self._codec.decode(self._latents(block, noise).cpu().numpy(), rng)
+        z = self._latents(block, noise).cpu().numpy()
+        return self._codec.decode(z, rng, self._overdispersion)
 
     def stored(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
         """Draw cells as they are stored: counts as CSR, real values as an array."""
@@ -57,7 +59,8 @@ class OnDevice(OnHost):
         self._device = device
         if isinstance(codec := model.codec_, CountCodec):
             self._decoder = copy.deepcopy(codec.decoder_).to(device)
-            self._dispersion = torch.from_numpy(codec.dispersion_).to(device)
+            dispersion = np.float32(model.overdispersion) * codec.dispersion_
+            self._dispersion = torch.from_numpy(dispersion).to(device)
             numbers = (codec.size_mean_, codec.size_std_, *codec.size_range_)
             self._sizes = [torch.from_numpy(n).float().to(device) for n in numbers]
 

@@ -79,6 +79,9 @@ class LatentDiffusion(Conditioned):
         Noise levels that the sampler visits.
     random_state : int, numpy.random.RandomState, numpy.random.Generator or None, default=None
         Source of all randomness; global generators are never touched.
+    overdispersion : float, default=1.0
+        Share of the measured overdispersion that new counts get: with 1 they vary as real ones do,
+        with 0 as Poisson counts around their expected values.
     device : str, default="cpu"
         Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", "mps", or "auto", a
         GPU where there is one. Cells and latents go in and come out on the host.

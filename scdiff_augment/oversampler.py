@@ -23,7 +23,7 @@ from .parameters import PARAMETERS, clone_but_keep
 from .targets import require_interval
 from .transfer import adapted
 
-OWN = ("sampler", "n_steps", "device", "n_jobs", "verbose")
+OWN = ("sampler", "n_steps", "overdispersion", "device", "n_jobs", "verbose")
 """Parameters that hold for a pretrained generator too."""
 
 
@@ -81,8 +81,9 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes
-        differ). `sampler`, `n_steps`, `device`, `n_jobs` and `verbose` are those given here, all
-        other parameters of the model its own. Its genes and those of X are matched by name.
+        differ). `sampler`, `n_steps`, `overdispersion`, `device`, `n_jobs` and `verbose` are those
+        given here, all other parameters of the model its own. Its genes and those of X are matched
+        by name.
 
     on_overlap : {{"warn", "raise", "ignore"}}, default="warn"
         What to do if `generator` has seen cells of X in its training.
@@ -92,6 +93,11 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     n_steps : int, default=20
         Noise levels that the sampler visits, at least 5.
+
+    overdispersion : float, default=0.0
+        Share of the measured overdispersion that new counts get; 0 draws them from Poisson
+        distributions around their expected values. Real cells vary as with 1, but classifiers
+        learn types better from cells that vary less.
 
     n_timesteps : int, default=1000
         Noise levels of the training ladder.
@@ -195,6 +201,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         on_overlap: str = "warn",
         sampler: str = "dpm++",
         n_steps: int = 20,
+        overdispersion: float = 0.0,
         n_timesteps: int = 1000,
         width: int = 64,
         n_blocks: int = 2,
@@ -219,6 +226,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.on_overlap = on_overlap
         self.sampler = sampler
         self.n_steps = n_steps
+        self.overdispersion = overdispersion
         self.n_timesteps = n_timesteps
         self.width = width
         self.n_blocks = n_blocks

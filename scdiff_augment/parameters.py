@@ -33,6 +33,7 @@ PARAMETERS: dict[str, list] = {
     "decoder_steps": [_at_least(0), StrOptions({"auto"})],
     "denoiser_steps": [_at_least(0)],
     "classifier_steps": [_at_least(0)],
+    "overdispersion": [Interval(numbers.Real, 0, None, closed="left")],
     "device": [str],
     "n_jobs": [numbers.Integral, None],
     "verbose": ["boolean"],

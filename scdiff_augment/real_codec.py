@@ -67,9 +67,12 @@ class RealCodec:
         return ((coordinates - self.latent_mean_) / self.scale_).astype(np.float32)
 
     def decode(
-        self, z: NDArray[np.float32], rng: np.random.Generator
+        self, z: NDArray[np.float32], rng: np.random.Generator, overdispersion: float = 1.0
     ) -> tuple[NDArray[np.float32], None]:
-        """Draw values given latents; a matrix that was non-negative stays so."""
+        """Draw values given latents; a matrix that was non-negative stays so.
+
+        `overdispersion` is about counts, and says nothing here.
+        """
         mix = rng.standard_normal((len(z), len(self.residuals_)), dtype=np.float32)
         values = (z @ self.weights_ + mix @ self.residuals_) * self.spread_ + self.centre_
         values = np.maximum(values, 0) if self.non_negative_ else values

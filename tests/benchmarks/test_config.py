@@ -160,7 +160,6 @@ def test_learning_curves_are_the_same_on_every_data_set(name):
         "smote",
         "latent_gaussian",
         "diffusion",
-        "diffusion_thresholds",
         "oracle",
         "null",
     )

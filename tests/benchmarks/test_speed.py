@@ -1,0 +1,159 @@
+"""Speed: a guard against large steps back, and the run that measures it."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import speed, speed_page
+from scdiff_augment import LatentDiffusion
+from scdiff_augment.training import bounded_threads
+
+
+def product_seconds():
+    """A matrix product of 4.3 GFLOP on one thread: what this machine can do at present."""
+    a = torch.ones(1290, 1290)
+    with bounded_threads(1):
+        return speed.best(lambda: a @ a, 3)
+
+
+def test_drawing_and_training_have_not_become_much_slower():
+    """Ratios to a matrix product, four times what they were; the best of three on busy machines.
+
+    When this was written: drawing 6, training 30.
+    """
+    X, y = speed.cells(1000, 1000)
+    model = LatentDiffusion(encoder="pca", random_state=0)
+    ratios = []
+    for _ in range(3):
+        product = product_seconds()
+        start = time.perf_counter()
+        model.fit(X.toarray(), groups=y).add_condition("type", y)
+        middle = time.perf_counter()
+        model.sample({"type": "type3"}, 4000)
+        end = time.perf_counter()
+        ratios.append(((end - middle) / product, (middle - start) / product))
+    drawing, training = np.min(ratios, axis=0)
+    assert drawing < 24, ratios
+    assert training < 120, ratios
+
+
+def test_cells_have_all_types_and_repeat():
+    X, y = speed.cells(300, 200)
+    again, y_again = speed.cells(300, 200)
+    assert X.shape == (300, 200)
+    assert X.dtype == np.int32
+    assert (again != X).nnz == 0
+    np.testing.assert_array_equal(y, y_again)
+    names, counts = np.unique(y, return_counts=True)
+    assert len(names) == len(speed.SHARES)
+    assert counts.min() >= 3
+    wanted = speed.doubled(y)
+    added = {name: wanted[name] - int(counts[names == name][0]) for name in wanted}
+    assert sum(added.values()) == 300
+    assert counts[[list(names).index(name) for name in wanted]].max() <= np.median(counts)
+
+
+def test_every_task_can_be_run(tmp_path, monkeypatch):
+    """Each kind of task once, at a size that takes no time."""
+    monkeypatch.setattr(speed, "DRAWN", 600)
+    small = {
+        "parts": ["parts", 120, 50, 1],
+        "parts_device": ["parts", 120, 50, 1, "cpu"],
+        "resample": ["resample", 120, 50, 1],
+        "drawing": ["drawing", 600, 50, 1],
+        "training": ["training", 1],
+        "other": ["other", "smote", 400, 50],
+        "ours": ["other", "diffusion", 400, 50],
+        "profile": ["profile", 1],
+    }
+    kinds = {task[0] for task in speed.tasks(1, False, "cpu").values()}
+    assert kinds == {task[0] for task in small.values()}
+    original = speed.cells
+    monkeypatch.setattr(
+        speed, "cells", lambda n, g, seed=0: original(min(n, 800), min(g, 50), seed)
+    )
+    for name, task in small.items():
+        row = speed.measure(task, tmp_path, 1)
+        json.dumps(row)
+        assert row["gflops"] > 0
+        assert row["peak_gb"] > 0.1
+        if name == "resample":
+            assert row["n_new"] == 120
+        if name.startswith("parts"):
+            assert row["cells_per_s"] > 0
+            assert row["sample_gflop"] > 0
+        if name in ("other", "ours"):
+            assert 0 <= row["mmd"] < 1
+    assert "sample" in (tmp_path / "profile_sample.txt").read_text()
+
+
+def rows_of(threads=2):
+    """Rows as a run leaves them, with round numbers."""
+    found = {}
+    for name, task in speed.tasks(threads, False, "cpu").items():
+        row = {"task": task, "threads": threads, "device": "cpu", "peak_gb": 2.0}
+        row |= {"gflops": 80.0, "gb_s": 10.0}
+        if task[0] == "parts":
+            row |= dict.fromkeys(
+                ("fit_s", "condition_s", "latents_s", "sample_and_decode_s", "fit_gflop"), 1.0
+            )
+            row |= {"cells_per_s": 12_345.0, "sample_gflop": 40.0}
+        if task[0] == "resample":
+            row |= {"n_new": task[1], "fit_resample_s": task[1] * task[2] / 1e7}
+            row |= {"fit_resample_cpu_s": 1.0}
+        if task[0] == "drawing":
+            row |= {"drawing_s": task[1] / 1e4}
+        if task[0] == "training":
+            row |= {"training_s": 7.0, "training_cpu_s": 9.0}
+        if task[0] == "other":
+            row |= {"n_new": 3000, "fit_resample_s": 3.0, "fit_resample_cpu_s": 3.0, "mmd": 0.01}
+        found[name] = row
+    return found
+
+
+def test_the_page_says_what_was_wanted_and_what_was_measured(tmp_path):
+    rows = rows_of() | {"parts_1x1": {"error": "no memory", "task": ["parts"], "threads": 2}}
+    page = speed_page.write_page(rows, tmp_path).read_text()
+    text = (tmp_path / "table.md").read_text()
+    assert "12,345 cells of 2,000 genes a second on 2 cores" in text
+    assert "40 GFLOP of it, 40 GFLOP/s of the 80" in text
+    outcomes = {f.title: f.outcome for f in speed_page.findings(rows_of())}
+    assert outcomes["Guided sampling and count decoding"] == "met"
+    assert outcomes["Training"] == "missed"
+    assert outcomes["A large data set"] == "met"
+    assert outcomes["Growth"] == "met"
+    assert outcomes["GPU"] == "warning"
+    assert "no memory" in page
+    assert "<svg" in page
+
+
+def test_exponents_are_those_of_the_times():
+    rows = rows_of()
+    slopes = speed_page.exponents(rows)
+    np.testing.assert_allclose(slopes["exponent"], 1.0, atol=1e-6)
+    for row in rows.values():
+        if row["task"][0] == "drawing":
+            row["drawing_s"] **= 1.5
+    assert speed_page.exponents(rows)["last step"].max() == pytest.approx(1.5)
+    assert {f.title: f.outcome for f in speed_page.findings(rows)}["Growth"] == "missed"
+
+
+def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command, **options):
+        asked.append(command[-1])
+        row = rows_of()["training_2530x1287"] if "training" in command[-1] else {}
+        return type("Done", (), {"returncode": not row, "stdout": json.dumps(row), "stderr": "x"})
+
+    monkeypatch.setattr(speed.subprocess, "run", run)
+    monkeypatch.setattr(speed, "tasks", lambda *given: {"training_2530x1287": ["training", 1]})
+    speed.main(["--out", str(tmp_path)])
+    speed.main(["--out", str(tmp_path)])
+    assert len(asked) == 1
+    speed.main(["--out", str(tmp_path), "--force"])
+    assert len(asked) == 2
+    assert (tmp_path / "index.html").is_file()
