@@ -48,7 +48,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
         conditions.append({"name": name, "classes": _labels(model.conditions_[name]), "meta": meta})
     tensors["training_hashes"] = torch.from_numpy(model.training_hashes_.view(np.int64))
     parameters = model.get_params(deep=False)
-    del parameters["random_state"]
+    del parameters["random_state"], parameters["device"]  # a machine's own
     if not isinstance(parameters["encoder"], str):
         parameters["encoder"] = None
     description = {

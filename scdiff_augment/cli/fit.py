@@ -111,6 +111,7 @@ def fit(
             denoiser_steps=denoiser_steps,
             classifier_steps=classifier_steps,
             random_state=common_seed(seed, devices, nodes, terminal),
+            device=(accelerator or "cpu") if devices == nodes == 1 else "cpu",
             n_jobs=jobs,
             verbose=terminal.verbose,
         )

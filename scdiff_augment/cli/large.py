@@ -138,8 +138,8 @@ def cluster(scheduler: str | None) -> Iterator[Any]:
 
 
 def together(devices: int, nodes: int, accelerator: str | None) -> Any:
-    """Train on several devices within; on the CPU alone where nothing else is asked."""
-    if devices == nodes == 1 and accelerator is None:
+    """Train on several devices within, where there are to be several."""
+    if devices == nodes == 1:
         return nullcontext()
     from scdiff_augment.team import distributed
 

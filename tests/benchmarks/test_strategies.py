@@ -190,8 +190,8 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):
 
 def test_measure_sees_time_and_memory():
     with Measure() as cost:
-        block = np.ones(40_000_000 // 8)
+        block = np.ones(240_000_000 // 8)  # more than was ever freed: fresh pages
         block += 1
-    assert cost.added_mb > 30
+    assert cost.added_mb > 150
     assert cost.peak_mb > cost.added_mb
     assert 0 < cost.seconds < 10
