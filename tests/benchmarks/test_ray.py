@@ -1,6 +1,4 @@
-"""A small grid on a Ray cluster that the study starts itself; needs the extra ``ray``."""
-
-from importlib.util import find_spec
+"""A small grid on a Ray cluster that the study starts itself."""
 
 import pandas as pd
 import pytest
@@ -13,7 +11,7 @@ from benchmarks.store import prepare_folder
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'scdiff-augment[ray]'")
+@pytest.mark.slow
 def test_rows_are_those_of_one_process(make_config, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     config = make_config(strategies=["none", "smote"], classifiers=["knn", "logistic_regression"])
