@@ -32,6 +32,9 @@ SHARES = (0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.05, 0.03, 0.015, 0.005)
 DEPTH = 900.0
 """Median counts of a cell."""
 
+ONE = 0.7
+"""Share of the bursts that have a single molecule."""
+
 NEW = (5_000, 20_000, 80_000)
 """Numbers of cells to draw, for the cost of each."""
 
@@ -44,6 +47,9 @@ DRAWN = 10_000
 
 def cells(n_cells: int, n_genes: int, seed: int = 0) -> tuple[sparse.csr_matrix, Any]:
     """Return counts of ten types, made block by block, and the types.
+
+    A cell's molecules fall on genes by its type's proportions, in bursts of one or more, so that
+    counts vary more than Poisson. Nothing is written out, whatever the number of genes.
 
     Parameters
     ----------
@@ -61,14 +67,19 @@ def cells(n_cells: int, n_genes: int, seed: int = 0) -> tuple[sparse.csr_matrix,
     codes = rng.choice(len(SHARES), n_cells, p=SHARES)
     codes[: 3 * len(SHARES)] = np.repeat(np.arange(len(SHARES)), 3)  # three cells of each at least
     profile = rng.gamma(0.3, 1.0, (len(SHARES), n_genes)) + 0.005
-    profile = (profile / profile.sum(axis=1, keepdims=True)).astype(np.float32)
+    upto = np.cumsum(profile / profile.sum(axis=1, keepdims=True), axis=1)
     blocks = []
-    size = max(256, 4_000_000 // n_genes)
-    for start in range(0, n_cells, size):
-        mine = codes[start : start + size]
-        library = rng.lognormal(np.log(DEPTH), 0.4, (len(mine), 1)).astype(np.float32)
-        noise = rng.standard_gamma(4.0, (len(mine), n_genes), dtype=np.float32) / 4
-        blocks.append(sparse.csr_matrix(rng.poisson(profile[mine] * library * noise), dtype="i4"))
+    for start in range(0, n_cells, 4096):
+        mine = codes[start : start + 4096]
+        bursts = rng.poisson(rng.lognormal(np.log(DEPTH * ONE), 0.4, len(mine))) + 1
+        rows = np.repeat(np.arange(len(mine)), bursts)
+        genes = np.empty(len(rows), dtype=np.int32)
+        for code in np.unique(mine):
+            here = mine[rows] == code
+            genes[here] = np.searchsorted(upto[code], rng.random(here.sum()) * upto[code, -1])
+        sizes = rng.geometric(ONE, len(rows)).astype(np.int32)
+        parts = (sizes, (rows, genes))
+        blocks.append(sparse.csr_matrix(parts, shape=(len(mine), n_genes), dtype=np.int32))
     names = np.array([f"type{i}" for i in range(len(SHARES))])
     return sparse.vstack(blocks, format="csr"), names[codes]
 
