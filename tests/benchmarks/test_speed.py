@@ -110,6 +110,7 @@ def rows_of(threads=2):
             row |= {"training_s": 7.0, "training_cpu_s": 9.0}
         if task[0] == "other":
             row |= {"n_new": 3000, "fit_resample_s": 3.0, "fit_resample_cpu_s": 3.0, "mmd": 0.01}
+            row |= {"drawing_s": 20.0 if task[1] == "ddpm" else 1.0}
         found[name] = row
     return found
 
@@ -126,6 +127,8 @@ def test_the_page_says_what_was_wanted_and_what_was_measured(tmp_path):
     assert outcomes["A large data set"] == "met"
     assert outcomes["Growth"] == "met"
     assert outcomes["GPU"] == "warning"
+    assert "20 times as long" in text
+    assert "1 times the seconds of SMOTE" in text
     assert "no memory" in page
     assert "<svg" in page
 
@@ -157,3 +160,19 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
     speed.main(["--out", str(tmp_path), "--force"])
     assert len(asked) == 2
     assert (tmp_path / "index.html").is_file()
+
+
+def test_a_run_beyond_memory_stands_on_the_page(tmp_path):
+    rows = [
+        {"step": "fit", "seconds": 5.0, "peak_gb": 2.5},
+        {"step": "sample", "seconds": 3.0, "killed_seconds": 2.0, "peak_gb": 1, "repeated": 0},
+    ]
+    run = {"cells": 1000, "genes": 20, "processors": 2, "rows": rows}
+    assert speed_page.beyond_memory(tmp_path) == []
+    (tmp_path / "beyond_memory.json").write_text(json.dumps(run))
+    (found,) = speed_page.beyond_memory(tmp_path)
+    assert found.outcome == "met"
+    assert "fit 5 s; sample 5 s" in found.text
+    rows[1]["killed_peak_gb"] = 3.5
+    (tmp_path / "beyond_memory.json").write_text(json.dumps(run))
+    assert speed_page.beyond_memory(tmp_path)[0].outcome == "missed"
