@@ -417,7 +417,7 @@ def pictures(rows: Rows) -> list[Picture]:
                 ax.plot(part["cells"], part[column], marker="o", label=f"{genes:,} genes")
             ax.set(xscale="log", yscale="log", xlabel="Real cells; as many new ones", title=title)
             ax.grid(alpha=0.25)
-        figure.axes[0].legend(frameon=False)
+        figure.axes[0].legend(frameon=False, fontsize="x-small", loc="lower right")
 
     caption = "fit_resample from the sparse matrix to the larger one; both axes in powers of ten."
     return [Picture("growth", caption, (6.0, 3.0), paint)]
