@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -452,12 +453,8 @@ def tasks(threads: int, quick: bool, device: str) -> dict[str, list[Any]]:
             found["resample_100000x2000"] = ["resample", 100_000, 2_000, threads]
         found["training_2530x1287"] = ["training", threads]
         names = ["diffusion", "random_oversampler", "smote", "ddpm"]
-        try:
-            import scvi  # noqa: F401
-
+        if find_spec("scvi") is not None:
             names.append("scvi")
-        except ImportError:
-            pass
         n, g = (1_000, 1_000) if quick else (3_000, 2_000)
         found |= {f"other_{name}": ["other", name, n, g] for name in names}
         found["profile"] = ["profile", threads]
