@@ -21,7 +21,10 @@ BACKENDS = ("loky", "dask", "ray")
 CONNECT_SECONDS = 10
 RETRIES = 3
 TURNS = 3
-"""How often units are sent that a cluster lost for good."""
+"""How often units are sent that a cluster forgot."""
+
+FORGOTTEN = ("FutureCancelledError", "CancelledError")
+"""Errors by which Dask says so; anything else is the end of the study's run."""
 
 _cluster: ContextVar[Callable[..., Any] | None] = ContextVar("cluster", default=None)
 
@@ -170,7 +173,8 @@ def _on_cluster(
     due = iter(due)
 
     def calls() -> Iterator[Any]:
-        for unit in chain(list(waiting.values()), due):
+        lost = list(waiting.values())
+        for unit in chain(lost, due):
             waiting[unit.key] = unit
             sent = replace(unit, dataset=stubs[id(unit.dataset)])
             yield delayed(run_with_data)(work, sent, unit.dataset)
@@ -183,9 +187,10 @@ def _on_cluster(
                     yield result
             return
         except Exception as error:
-            if type(error).__module__.split(".")[0] not in ("distributed", "ray", "concurrent"):
+            theirs = type(error).__module__.split(".")[0] in ("distributed", "ray", "concurrent")
+            if not theirs and not (turn > 1 and isinstance(error, TimeoutError)):
                 raise
-            if turn == TURNS:
+            if turn == TURNS or type(error).__name__ not in FORGOTTEN:
                 raise ClusterLostError(f"{type(error).__name__}: {error}") from error
 
 

@@ -16,6 +16,7 @@ from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
 from scdiff_augment.mixture import class_mixture
 from scdiff_augment.oversampling import Draw, GenerativeOverSampler
+from scdiff_augment.parameters import PARAMETERS
 from scdiff_augment.training import bounded_threads
 
 
@@ -40,7 +41,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         "encoder": [str, HasMethods(["transform"])],
         "n_latent": [int, StrOptions({"auto"})],
         "decoder_steps": [int, StrOptions({"auto"})],
-        "overdispersion": [float, int],
+        "overdispersion": PARAMETERS["overdispersion"],
     }
 
     def __init__(

@@ -461,6 +461,24 @@ def tasks(threads: int, quick: bool, device: str) -> dict[str, list[Any]]:
     return found
 
 
+def measured(row: dict[str, Any] | None, task: list[Any]) -> bool:
+    """Return whether a row is there, did not fail, and is of the same sizes and threads.
+
+    Parameters
+    ----------
+    row : dict or None
+        Of an earlier run.
+    task : list
+        As in `tasks`.
+
+    Returns
+    -------
+    bool
+        Whether it need not be measured again.
+    """
+    return row is not None and "error" not in row and row["task"] == task
+
+
 def measure(asked: list[Any], folder: Path, threads: int) -> dict[str, Any]:
     """Run one task in this process.
 
@@ -500,7 +518,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps or auto")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or auto")
     parser.add_argument("--quick", action="store_true", help="small sizes only: a minute or two")
     parser.add_argument("--force", action="store_true", help="measure everything again")
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -511,11 +529,14 @@ def main(arguments: list[str] | None = None) -> None:
         return
     from benchmarks.speed_page import write_page
     from benchmarks.store import write_text
+    from scdiff_augment.devices import device_of
+
+    device = str(device_of(asked.device))
 
     file = asked.out / "rows.json"
     rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    wanted = tasks(asked.threads, asked.quick, asked.device)
-    todo = [name for name in wanted if asked.force or name not in rows]
+    wanted = tasks(asked.threads, asked.quick, device)
+    todo = [name for name in wanted if asked.force or not measured(rows.get(name), wanted[name])]
     for i, name in enumerate(todo, 1):
         print(f"[{i}/{len(todo)}] {name}", flush=True)
         command = [sys.executable, "-m", "benchmarks.speed", "--out", str(asked.out)]
@@ -526,7 +547,7 @@ def main(arguments: list[str] | None = None) -> None:
             rows[name] = {"error": last[0], "exit_code": done.returncode}
         else:
             rows[name] = json.loads(done.stdout.splitlines()[-1])
-        rows[name] |= {"task": wanted[name], "threads": asked.threads, "device": asked.device}
+        rows[name] |= {"task": wanted[name], "threads": asked.threads, "device": device}
         write_text(file, json.dumps(rows, indent=1) + "\n")
     print(f"page: {write_page(rows, asked.out)}")
 

@@ -303,6 +303,7 @@ def exponents(rows: Rows) -> pd.DataFrame:
     """
     found = []
     grid = _grid(rows, "resample")
+    grid = grid[grid["device"] == "cpu"] if len(grid) else grid
     series: dict[str, list[tuple[float, float]]] = {}
     if len(grid):
         genes, cells = sorted(grid["genes"].unique()), sorted(grid["cells"].unique())

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .devices import device_of
 from .drawers import drawer
 from .drawing import Drawing
 from .training import bounded_threads
@@ -29,7 +30,7 @@ def lean(model: LatentDiffusion) -> LatentDiffusion:
     for name, nothing in (("_z", None), ("_weight", None), ("history_", {})):
         setattr(ours, name, nothing)
     ours.training_hashes_ = np.empty(0, dtype=np.uint64)
-    return ours.set_params(verbose=False)
+    return ours.set_params(verbose=False, device=str(device_of(model.device)))
 
 
 def draw_block(model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int) -> Any:

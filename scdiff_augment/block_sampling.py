@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from .block_drawing import annotated_block, lean
 from .blocking import block_sizes, cells_per_block
 from .cell_store import CellStore, Layout
+from .devices import device_of
 from .drawing import Drawing
 from .fingerprint import digest
 from .synthetic import KEY, new_obs, new_var, provenance_of
@@ -55,6 +56,9 @@ def sample_to_store(
         "options": {k: str(v) for k, v in options.items()} | {"steps": drawing.sigmas.tolist()},
         "start": None if drawing.start is None else _hash([drawing.start]),
         "model": model_hash(model),
+        "sampler": model.sampler,
+        "overdispersion": float(model.overdispersion),
+        "device": str(device_of(model.device)),
         "random_state": seed_of(model),
         "block size": max(layout.blocks, default=0),
     }

@@ -13,16 +13,13 @@ def device_of(name: str) -> torch.device:
     ValueError
         If there is no such device here.
     """
-    there = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device(there[0])
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in there:
+        return torch.device("cuda" if n_gpus else "cpu")
+    there = ["cpu", *(f"cuda:{i}" for i in range(n_gpus))]
+    if name not in ("cpu", "cuda", *there) or (name == "cuda" and not n_gpus):
         raise ValueError(
             f"device='{name}' is not here; PyTorch sees {', '.join(there)}. Use one of these, or "
             f"'auto' for a GPU where there is one."
         )
-    return device
+    return torch.device(name)

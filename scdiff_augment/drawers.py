@@ -20,6 +20,7 @@ from .blocking import as_csr
 from .count_codec import CountCodec
 from .devices import device_of
 from .drawing import Drawing
+from .negative_binomial import ALMOST_POISSON
 
 if TYPE_CHECKING:
     from .generator import LatentDiffusion
@@ -80,7 +81,7 @@ class OnDevice(OnHost):
         with torch.no_grad():
             rates = self._decoder(z).exp_() * sizes[:, :1]
             counts = draw_counts_on(rates, self._dispersion, chance)
-        return _to_host(counts), sizes[:, 1].double().cpu().numpy() if len(mean) == 2 else None
+        return _to_host(counts), sizes[:, 1].cpu().double().numpy() if len(mean) == 2 else None
 
 
 def drawer(model: LatentDiffusion, drawing: Drawing) -> OnHost:
@@ -91,10 +92,12 @@ def drawer(model: LatentDiffusion, drawing: Drawing) -> OnHost:
 
 def draw_counts_on(rates: Tensor, dispersion: Tensor, chance: torch.Generator) -> Tensor:
     """Draw negative binomial counts where the rates are: Poisson around gamma noise, (B, genes)."""
-    noisy = dispersion > 0
-    size = torch.where(noisy, 1 / dispersion.clamp(min=1e-12), 1)
-    noise = torch._standard_gamma(size.expand_as(rates).contiguous(), generator=chance) / size
-    return torch.poisson(torch.where(noisy, rates * noise, rates), generator=chance)
+    noisy = dispersion >= ALMOST_POISSON
+    if bool(noisy.any()):
+        size = 1 / torch.where(noisy, dispersion, 1)
+        noise = torch._standard_gamma(size.expand_as(rates).contiguous(), generator=chance) / size
+        rates = torch.where(noisy, rates * noise, rates)
+    return torch.poisson(rates, generator=chance)
 
 
 def _to_host(counts: Tensor) -> sparse.csr_matrix:

@@ -60,6 +60,12 @@ class Drawing(NamedTuple):
                 centre = self.start[block]
             run = diffusion.SAMPLERS[self.sampler]
             z = run(model, centre + highest * noise, self.sigmas, generator)
+        if not bool(torch.isfinite(z).all()):
+            asked = ", ".join(f"'{name}': {scale:g}" for name, scale in self.scales.items())
+            raise ValueError(
+                f"latents grew beyond all bounds under guidance_scale={{{asked}}}. Use a smaller "
+                f"guidance_scale (1 reproduces a class), or more n_steps."
+            )
         return z if self.wanted.shift is None else z + self.wanted.shift[block]
 
     def part(self, block: slice) -> Drawing:

@@ -83,8 +83,9 @@ class LatentDiffusion(Conditioned):
         Share of the measured overdispersion that new counts get: with 1 they vary as real ones do,
         with 0 as Poisson counts around their expected values.
     device : str, default="cpu"
-        Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", "mps", or "auto", a
-        GPU where there is one. Cells and latents go in and come out on the host.
+        Where networks are trained and `sample` draws: "cpu", "cuda", "cuda:1", or "auto", a GPU
+        where there is one. Cells go in and come out on the host, where `decode`, `invert`,
+        `from_noise` and `interpolate` compute.
     n_jobs : int, default=None
         Threads for torch and BLAS while this model works; None means 1, -1 all cores.
     verbose : bool, default=False

@@ -18,6 +18,12 @@ ROWS = 512
 LARGE = 5.0
 """Expected counts from which on a gamma and a Poisson draw are cheaper than many steps."""
 
+WIDE = 50.0
+"""Overdispersion times expected counts from which on the steps would be many, too."""
+
+ALMOST_POISSON = 1e-9
+"""Overdispersion below which single precision knows no difference."""
+
 TAIL = 1e-15
 """Probability of counts so large that none is told from the next."""
 
@@ -37,6 +43,7 @@ def draw_counts(
         Source of all randomness.
     """
     counts = np.zeros(rates.shape, dtype=np.float32)
+    dispersion = np.where(dispersion < ALMOST_POISSON, 0, dispersion).astype(np.float32)
     for start in range(0, len(rates), ROWS):
         rows = slice(start, start + ROWS)
         _draw(np.ascontiguousarray(rates[rows]), dispersion, rng, counts[rows].reshape(-1))
@@ -51,11 +58,12 @@ def _draw(
 ) -> None:
     """Write the counts of some cells, cell by cell, where they are not 0."""
     uniform = rng.random(rates.shape, dtype=np.float32)
-    candidates = np.flatnonzero((uniform >= _zero_probability(rates, dispersion)) | (rates > LARGE))
+    jump = (rates > LARGE) | (rates * dispersion > WIDE)
+    candidates = np.flatnonzero((uniform >= _zero_probability(rates, dispersion)) | jump)
     r = rates.reshape(-1)[candidates].astype(np.float64)
     phi = dispersion[candidates % rates.shape[1]].astype(np.float64)
     u = uniform.reshape(-1)[candidates] + rng.random(len(r)) * 2**-24  # single precision, refined
-    large = r > LARGE
+    large = jump.reshape(-1)[candidates]
     few, many = np.flatnonzero(~large), np.flatnonzero(large)
     counts[candidates[few]] = _climb(u[few], r[few], phi[few])
     counts[candidates[many]] = rng.poisson(_noisy(r[many], phi[many], rng))
@@ -67,7 +75,7 @@ def _zero_probability(
     """p(0) of each entry, (cells, genes)."""
     r, phi = torch.from_numpy(rates), torch.from_numpy(dispersion)
     noisy = phi > 0
-    size = torch.where(noisy, 1 / phi.clamp(min=1e-12), 0)
+    size = torch.where(noisy, 1 / torch.where(noisy, phi, 1), 0)
     log_zero = torch.log1p(r * phi).mul_(-size)
     if not bool(noisy.all()):
         log_zero[:, ~noisy] = -r[:, ~noisy]
@@ -83,7 +91,7 @@ def _climb(u: NDArray, r: NDArray, phi: NDArray) -> NDArray[np.float32]:
     left = u - probability - probability * odds
     probability *= odds
     rows, k = np.arange(len(u)), 1
-    while len(above := np.flatnonzero(left > TAIL)):
+    while len(above := np.flatnonzero((left > TAIL) & (probability > 0))):
         rows, left, probability = rows[above], left[above], probability[above]
         odds, phi = odds[above], phi[above]
         probability *= (1 + k * phi) * odds / (k + 1)

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from .blocking import cells_per_block
 from .blocks import as_blocks
 from .expression import depth_normalised, take_apart
 from .generator import LatentDiffusion
@@ -37,7 +38,9 @@ class DiffusionOversampler(GenerativeOverSampler):
     `fit_resample` learns a codec, a denoiser of all cells and a condition classifier for `y`,
     draws as many cells of each class as `sampling_strategy` asks for, and appends them. Counts
     stay counts and log1p values stay log1p values, with the sampling noise and the zeros of
-    real cells.
+    real cells. Of a sparse matrix of more than 50 million entries no more than a block is ever
+    dense; the codec is then learnt from a random sample of 50 million entries, all else from all
+    cells, and ``history_["notes"]`` says so.
 
     Parameters
     ----------
@@ -114,8 +117,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         classes alone.
 
     device : str, default="cpu"
-        Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", "mps", or "auto", a
-        GPU where there is one.
+        Where networks are trained and cells drawn: "cpu", "cuda", "cuda:1", or "auto", a GPU
+        where there is one.
 
     n_jobs : int, default=None
         Threads for torch and BLAS; None means 1, -1 all cores. Restored afterwards.
@@ -335,7 +338,9 @@ class DiffusionOversampler(GenerativeOverSampler):
                 random_state=random_state,
                 **{name: getattr(self, name) for name in OWN},
             )
-        cells = as_blocks(X) if sparse.issparse(X) else X
+        cells = X
+        if sparse.issparse(X):
+            cells = as_blocks(X, size=cells_per_block(X.shape[1]))
         return self._unfitted(random_state).fit(cells, groups=y, sample_weight=weight, genes=genes)
 
     def _reads_blocks(self) -> bool:

@@ -29,7 +29,7 @@ Draw = Callable[[NDArray], Any]
 """Wanted classes to new cells: an array, or CSR where the cells of `fit` were."""
 
 LARGE = 50_000_000
-"""Cells × genes of a sparse matrix from which on none is written out but block by block: 200 MB."""
+"""Cells × genes of a sparse matrix above which it is written out block by block only."""
 
 
 class GenerativeOverSampler(BaseOverSampler):
@@ -143,7 +143,7 @@ class GenerativeOverSampler(BaseOverSampler):
         labels = np.array(wanted, dtype=y.dtype)
         matrix = self._readable(X)
         kind = getattr(self, "expression", "auto")
-        used = cells_with_counts(matrix, y, kind_of(matrix) if kind == "auto" else kind)
+        used = cells_with_counts(matrix, y, kind_of_matrix(matrix) if kind == "auto" else kind)
         _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
         # Rare types are seen more often in training; by default not equally often.
         weight = counts[codes] ** -float(getattr(self, "balance", 0.5))
@@ -157,6 +157,7 @@ class GenerativeOverSampler(BaseOverSampler):
         new = draw(labels)
         if sparse.issparse(new):
             new.data = cast(new.data, X.dtype)
+            new.eliminate_zeros()
         else:
             new = cast(new, X.dtype)
         source = getattr(self, "synthetic_source_", None)
@@ -178,7 +179,7 @@ class GenerativeOverSampler(BaseOverSampler):
         return np.ascontiguousarray(X.toarray())
 
 
-def kind_of(X: Any) -> str:
+def kind_of_matrix(X: Any) -> str:
     """Tell what a matrix holds; a large one by some of its cells: all are checked when read."""
     if not sparse.issparse(X):
         return detect_kind(X)

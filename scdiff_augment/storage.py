@@ -28,7 +28,7 @@ from .guidance import LatentClassifier
 from .networks import Denoiser
 from .synthetic import versions
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older version could not read what this one writes."""
 
 DESCRIPTION = "model.json"

@@ -12,7 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from . import team
 from .count_codec import CountCodec
+from .devices import device_of
 from .expression import Expression
 from .fingerprint import cell_hashes, overlap
 from .generator import LatentDiffusion
@@ -97,7 +99,7 @@ def adapted(
         raise ValueError(
             "generator was itself adapted to other genes; pass the model that it was made from."
         )
-    with bounded_threads(ours.n_jobs):
+    with bounded_threads(ours.n_jobs), team.on_device(device_of(ours.device)):
         ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch, model.decoder_steps)
     ours.genes_, ours.n_features_in_ = genes, len(genes)
     hashes = model.training_hashes_, cell_hashes(parts, genes)  # the decoder has seen these too

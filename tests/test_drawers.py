@@ -76,11 +76,29 @@ def test_a_model_trained_elsewhere_is_the_same(counts):
     X, y = counts
     parameters = {"encoder": "autoencoder", "classifier_steps": 10}
     alone = make_model(**parameters).fit(X).add_condition("type", y)
-    token = team._team.set(team.Elsewhere(CPU))
+    moved = []
+
+    class Watched(team.Elsewhere):
+        def take(self, model):
+            moved.append("take")
+            super().take(model)
+
+        def give_back(self, model):
+            moved.append("give back")
+            super().give_back(model)
+
+        def share(self, tensors):
+            moved.append("share")
+            return super().share(tensors)
+
+    token = team._team.set(Watched(CPU))
     try:
         other = make_model(**parameters).fit(X).add_condition("type", y)
     finally:
         team._team.reset(token)
+    # autoencoder, decoder, denoiser, classifier; every batch of theirs is brought along
+    assert moved.count("take") == moved.count("give back") == 4
+    assert moved.count("share") == sum(len(v) for k, v in alone.history_.items() if "loss" in k)
     for name in ("denoiser_loss", "encoder_loss", "classifier_loss:type"):
         assert alone.history_[name] == other.history_[name]
 
@@ -90,16 +108,30 @@ def test_the_cpu_asks_for_no_other_team():
         assert type(team.current()) is team.Alone
 
 
-@pytest.mark.parametrize("name", ["cuda:99" if torch.cuda.is_available() else "cuda", "tpu", ""])
+@pytest.mark.parametrize("name", ["cuda:99", "mps", "tpu", ""])
 def test_a_device_that_is_not_here_is_refused_before_training(counts, name):
     X, y = counts
-    with pytest.raises(ValueError, match=r"is not here; PyTorch sees .*cpu\. Use one of these"):
+    with pytest.raises(ValueError, match=r"is not here; PyTorch sees cpu.* Use one of these"):
         make_sampler(device=name).fit_resample(X, y)
 
 
-def test_auto_is_a_device_that_is_here():
-    assert device_of("auto").type in ("cuda", "mps", "cpu")
+@pytest.mark.parametrize("n_gpus", [0, 2])
+def test_auto_is_a_gpu_where_there_is_one(monkeypatch, n_gpus):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    assert device_of("auto").type == ("cuda" if n_gpus else "cpu")
     assert device_of("cpu") == CPU
+    if n_gpus:
+        assert device_of("cuda:1").index == 1
+        with pytest.raises(ValueError, match=r"cpu, cuda:0, cuda:1\. Use one of these"):
+            device_of("cuda:2")
+
+
+def test_latents_that_grow_beyond_all_bounds_are_no_cells(counts):
+    X, y = counts
+    model = make_model(encoder="pca").fit(X).add_condition("type", y)
+    with pytest.raises(ValueError, match=r"guidance_scale=\{'type': 1e\+06\}.*smaller"):
+        model.sample({"type": "rare"}, 5, guidance_scale=1e6)
 
 
 def test_csr_of_an_array_is_that_of_scipy():

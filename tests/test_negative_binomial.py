@@ -58,6 +58,19 @@ def test_blocks_of_rows_follow_one_another():
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
+@pytest.mark.parametrize("phi", [1e-14, 1e-10, 1e-7])
+def test_hardly_any_overdispersion_is_poisson(phi):
+    found = drawn(1.0, phi)
+    np.testing.assert_allclose([found.mean(), found.var()], 1, atol=0.03)
+
+
+def test_much_overdispersion_is_drawn_in_few_steps():
+    found = drawn(3.0, 200.0, n=400_000)
+    law = stats.nbinom(1 / 200, 1 / 601)
+    np.testing.assert_allclose((found == 0).mean(), law.pmf(0), atol=0.002)
+    np.testing.assert_allclose(found.mean(), 3, rtol=0.1)
+
+
 def test_no_cells_and_no_rates():
     none = np.zeros((0, 4), dtype=np.float32)
     phi = np.full(4, 0.5, dtype=np.float32)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from tiny import make_sampler
 
-from scdiff_augment import blocking, oversampling
+from scdiff_augment import LatentDiffusion, blocking, oversampler, oversampling
 from scdiff_augment.expression import depth_normalised
 
 CONTAINERS = {
@@ -246,6 +246,14 @@ def test_a_large_sparse_matrix_is_never_written_out(counts, kind, monkeypatch):
         largest.append(self.shape[0])
         return original(self, *given, **more)
 
+    sampled = []
+    sample = LatentDiffusion.sample
+    monkeypatch.setattr(
+        LatentDiffusion,
+        "sample",
+        lambda self, c, n, **k: sampled.append(n) or sample(self, c, n, **k),
+    )
+    monkeypatch.setattr(oversampler, "cells_per_block", lambda n_genes: 30)  # of reading
     X_large, y_large = make_sampler().fit_resample(sparse.csr_matrix(X), y)
     assert type(X_large) is type(X)
     assert X_large.dtype == X.dtype
@@ -257,6 +265,8 @@ def test_a_large_sparse_matrix_is_never_written_out(counts, kind, monkeypatch):
     X_more, y_more = sampler.fit_resample(X, y)
     assert X_more.shape == (1490, 40)
     assert (y_more == "rare").sum() == 1400
-    assert max(largest) <= 512
+    assert largest.count(len(y)) <= 2  # to tell the kind, and as the sample of the codec
+    assert max(sampled) == 512
+    assert sum(sampled[-3:]) == 1390
     dense = make_sampler(sampling_strategy=wanted).fit_resample(original(X), y)[0]
     np.testing.assert_allclose(original(X_more), dense, rtol=1e-5)
