@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import speed, speed_page
+from benchmarks import speed, speed_cells, speed_findings, speed_page, speed_tasks
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.training import bounded_threads
 
@@ -16,7 +16,7 @@ def product_seconds():
     """A matrix product of 4.3 GFLOP on one thread: what this machine can do at present."""
     a = torch.ones(1290, 1290)
     with bounded_threads(1):
-        return speed.best(lambda: a @ a, 3)
+        return speed_cells.best(lambda: a @ a, 3)
 
 
 def test_drawing_and_training_have_not_become_much_slower():
@@ -24,7 +24,7 @@ def test_drawing_and_training_have_not_become_much_slower():
 
     When this was written: drawing 6, training 30.
     """
-    X, y = speed.cells(1000, 1000)
+    X, y = speed_cells.cells(1000, 1000)
     model = LatentDiffusion(encoder="pca", random_state=0)
     ratios = []
     for _ in range(3):
@@ -41,16 +41,16 @@ def test_drawing_and_training_have_not_become_much_slower():
 
 
 def test_cells_have_all_types_and_repeat():
-    X, y = speed.cells(300, 200)
-    again, y_again = speed.cells(300, 200)
+    X, y = speed_cells.cells(300, 200)
+    again, y_again = speed_cells.cells(300, 200)
     assert X.shape == (300, 200)
     assert X.dtype == np.int32
     assert (again != X).nnz == 0
     np.testing.assert_array_equal(y, y_again)
     names, counts = np.unique(y, return_counts=True)
-    assert len(names) == len(speed.SHARES)
+    assert len(names) == len(speed_cells.SHARES)
     assert counts.min() >= 3
-    wanted = speed.doubled(y)
+    wanted = speed_cells.doubled(y)
     added = {name: wanted[name] - int(counts[names == name][0]) for name in wanted}
     assert sum(added.values()) == 300
     assert counts[[list(names).index(name) for name in wanted]].max() <= np.median(counts)
@@ -58,7 +58,7 @@ def test_cells_have_all_types_and_repeat():
 
 def test_every_task_can_be_run(tmp_path, monkeypatch):
     """Each kind of task once, at a size that takes no time."""
-    monkeypatch.setattr(speed, "DRAWN", 600)
+    monkeypatch.setattr(speed_tasks, "DRAWN", 600)
     small = {
         "parts": ["parts", 120, 50, 1],
         "parts_device": ["parts", 120, 50, 1, "cpu"],
@@ -71,10 +71,9 @@ def test_every_task_can_be_run(tmp_path, monkeypatch):
     }
     kinds = {task[0] for task in speed.tasks(1, False, "cpu").values()}
     assert kinds == {task[0] for task in small.values()}
-    original = speed.cells
-    monkeypatch.setattr(
-        speed, "cells", lambda n, g, seed=0: original(min(n, 800), min(g, 50), seed)
-    )
+    original, machine = speed_cells.cells, speed_cells.machine(1)
+    monkeypatch.setattr(speed_tasks, "cells", lambda n, g, seed=0: original(min(n, 800), 50, seed))
+    monkeypatch.setattr(speed, "machine", lambda threads: machine)
     for name, task in small.items():
         row = speed.measure(task, tmp_path, 1)
         json.dumps(row)
@@ -121,7 +120,7 @@ def test_the_page_says_what_was_wanted_and_what_was_measured(tmp_path):
     text = (tmp_path / "table.md").read_text()
     assert "12,345 cells of 2,000 genes a second on 2 cores" in text
     assert "40 GFLOP of it, 40 GFLOP/s of the 80" in text
-    outcomes = {f.title: f.outcome for f in speed_page.findings(rows_of())}
+    outcomes = {f.title: f.outcome for f in speed_findings.findings(rows_of())}
     assert outcomes["Guided sampling and count decoding"] == "met"
     assert outcomes["Training"] == "missed"
     assert outcomes["A large data set"] == "met"
@@ -135,13 +134,13 @@ def test_the_page_says_what_was_wanted_and_what_was_measured(tmp_path):
 
 def test_exponents_are_those_of_the_times():
     rows = rows_of()
-    slopes = speed_page.exponents(rows)
+    slopes = speed_findings.exponents(rows)
     np.testing.assert_allclose(slopes["exponent"], 1.0, atol=1e-6)
     for row in rows.values():
         if row["task"][0] == "drawing":
             row["drawing_s"] **= 1.5
-    assert speed_page.exponents(rows)["last step"].max() == pytest.approx(1.5)
-    assert {f.title: f.outcome for f in speed_page.findings(rows)}["Growth"] == "missed"
+    assert speed_findings.exponents(rows)["last step"].max() == pytest.approx(1.5)
+    assert {f.title: f.outcome for f in speed_findings.findings(rows)}["Growth"] == "missed"
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
@@ -168,11 +167,11 @@ def test_a_run_beyond_memory_stands_on_the_page(tmp_path):
         {"step": "sample", "seconds": 3.0, "killed_seconds": 2.0, "peak_gb": 1, "repeated": 0},
     ]
     run = {"cells": 1000, "genes": 20, "processors": 2, "rows": rows}
-    assert speed_page.beyond_memory(tmp_path) == []
+    assert speed_findings.beyond_memory(tmp_path) == []
     (tmp_path / "beyond_memory.json").write_text(json.dumps(run))
-    (found,) = speed_page.beyond_memory(tmp_path)
+    (found,) = speed_findings.beyond_memory(tmp_path)
     assert found.outcome == "met"
     assert "fit 5 s; sample 5 s" in found.text
     rows[1]["killed_peak_gb"] = 3.5
     (tmp_path / "beyond_memory.json").write_text(json.dumps(run))
-    assert speed_page.beyond_memory(tmp_path)[0].outcome == "missed"
+    assert speed_findings.beyond_memory(tmp_path)[0].outcome == "missed"
