@@ -108,7 +108,7 @@ def test_the_example_for_a_scheduler_runs(here):
     (line,) = (line for command, line in CLUSTERED if command == "sample")
     before = listing()
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
     ) as cluster:
         done(*on_this_machine(line, cluster.scheduler_address)[1:])
     assert made_since(before) == {"atlas.zarr"}

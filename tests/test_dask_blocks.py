@@ -25,7 +25,7 @@ def client():
     patch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here}")
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -46,7 +46,7 @@ def cluster(tmp_path):
     """Address of a scheduler, and its two workers' processes."""
     address = f"tcp://127.0.0.1:{free_port()}"
     scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", address.split(":")[-1]]
-    running = [start(*scheduler, "--no-dashboard", folder=tmp_path)]
+    running = [start(*scheduler, "--dashboard-address", "127.0.0.1:0", folder=tmp_path)]
     worker = ["dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     running += [start(*worker, folder=tmp_path) for _ in range(2)]
     from distributed import Client
