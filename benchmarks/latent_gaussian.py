@@ -34,6 +34,8 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         Source of all randomness.
     encoder, n_latent, decoder_steps, overdispersion
         The codec's, with the defaults of `DiffusionOversampler`.
+    temperature : float
+        Standard deviation of the noise, library sizes apart; by default that of the same.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -42,6 +44,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         "n_latent": [int, StrOptions({"auto"})],
         "decoder_steps": [int, StrOptions({"auto"})],
         "overdispersion": PARAMETERS["overdispersion"],
+        "temperature": DiffusionOversampler._parameter_constraints["temperature"],
     }
 
     def __init__(
@@ -53,6 +56,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         n_latent: int | str = "auto",
         decoder_steps: int | str = "auto",
         overdispersion: float = DiffusionOversampler().overdispersion,
+        temperature: float = DiffusionOversampler().temperature,
     ):
         super().__init__(sampling_strategy=sampling_strategy)
         self.random_state = random_state
@@ -60,6 +64,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         self.n_latent = n_latent
         self.decoder_steps = decoder_steps
         self.overdispersion = overdispersion
+        self.temperature = temperature
 
     def _fit_model(
         self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
@@ -77,16 +82,18 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             mixture = class_mixture(
                 z, torch.from_numpy(codes), len(classes), torch.from_numpy(weight).float()
             )
+            shift = codec.class_shift([(parts.values, z.numpy(), codes)], len(classes))
 
         def draw(labels: NDArray) -> NDArray[np.float32]:
             component = torch.from_numpy(np.searchsorted(classes, labels))
             noise = torch.randn(len(labels), z.shape[1], generator=generator)
+            noise[:, : codec.n_latent] *= self.temperature
             scaled = noise * mixture.variances[component].sqrt()  # (cells, D)
             z_new = mixture.means[component].clone()
             for k in component.unique():
                 rows = component == k
                 z_new[rows] += scaled[rows] @ mixture.axes[k].T
-            values, factor = codec.decode(z_new.numpy(), rng, self.overdispersion)
+            values, factor = codec.decode(z_new.numpy(), rng, self.overdispersion, shift[component])
             return put_together(values, parts.kind, total=parts.total, factor=factor)
 
         return draw

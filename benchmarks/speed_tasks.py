@@ -40,6 +40,7 @@ def parts(n_cells: int, n_genes: int, threads: int, device: str = "cpu") -> dict
     from scdiff_augment import LatentDiffusion, as_blocks
     from scdiff_augment.blocking import cells_per_block
     from scdiff_augment.drawers import drawer
+    from scdiff_augment.generator import SAMPLING
     from scdiff_augment.training import bounded_threads
 
     X, y = cells(n_cells, n_genes)
@@ -50,8 +51,7 @@ def parts(n_cells: int, n_genes: int, threads: int, device: str = "cpu") -> dict
     with timed(row, "condition"):
         model.add_condition("type", y)
     wanted = np.random.default_rng(1).choice(np.unique(y), DRAWN)
-    options = {"guidance_scale": 1.0, "guidance_interval": None, "start": None, "strength": 1.0}
-    drawing, _, _ = model._drawing({"type": wanted}, DRAWN, **options)
+    drawing, _, _ = model._drawing({"type": wanted}, DRAWN, **SAMPLING)
     size = cells_per_block(n_genes)
     blocks = [slice(i, min(i + size, DRAWN)) for i in range(0, DRAWN, size)]
     ours = drawer(model, drawing)

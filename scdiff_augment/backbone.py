@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
 from . import diffusion, learning, team
+from .blocking import as_csr
 from .blocks import as_blocks, is_stream
 from .codec import codec_for, latent_size
 from .devices import device_of
@@ -23,7 +24,7 @@ from .guidance import LatentClassifier
 from .mixture import clusters
 from .networks import Denoiser
 from .parameters import PARAMETERS, clone_but_keep
-from .sources import encode_stream, source_of
+from .sources import source_of, stream_parts
 from .training import bounded_threads
 from .validation import (
     dense_matrix,
@@ -144,6 +145,7 @@ class Backbone(BaseEstimator):
             self._fit_codec(parts, None if codes is None else codes[rows])
             z, self.training_hashes_ = cells.encode(self.codec_)
             self._z = torch.from_numpy(z)
+            self._kept = parts.values if parts.kind == "real" else as_csr(parts.values), rows
             self.sigma_max_ = 10 * float(self._z.std(dim=0).max())
             self._fit_denoiser(codes)
         return self
@@ -169,14 +171,8 @@ class Backbone(BaseEstimator):
             If X is no such matrix, lacks genes of the model, or is on another scale.
         """
         self._require_fitted()
-        if is_stream(X):
-            known = self.n_features_in_, self.genes_
-            with bounded_threads(self.n_jobs):
-                return encode_stream(as_blocks(X), self.codec_, self._kind, self._total, *known)
-        X, genes = dense_matrix(X)
-        X = same_genes(X, genes, self.n_features_in_, self.genes_)
         with bounded_threads(self.n_jobs):
-            return self.codec_.encode(take_apart(X, self._kind_of(X)))
+            return np.concatenate([self.codec_.encode(parts) for parts in self._parts_of(X)])
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
         """Draw expression given latents; counts come with their sampling noise.
@@ -305,6 +301,16 @@ class Backbone(BaseEstimator):
             self.denoiser_, self._z, self._weight, self.ladder_, self.denoiser_steps, self._torch
         )
         self.history_["denoiser_loss"] = self._watch(steps, self.denoiser_steps, "denoiser")
+
+    def _parts_of(self, X: Any) -> Iterator[Expression]:
+        """Take cells apart that are on the scale of `fit`: a matrix at once, a stream by blocks."""
+        if is_stream(X):
+            known = self.n_features_in_, self.genes_
+            yield from stream_parts(as_blocks(X), self._kind, self._total, *known)
+        else:
+            X, genes = dense_matrix(X)
+            X = same_genes(X, genes, self.n_features_in_, self.genes_)
+            yield take_apart(X, self._kind_of(X))
 
     def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
         """Return denoiser and levels of a way between cells and noise, in double precision."""

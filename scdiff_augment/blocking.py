@@ -1,4 +1,4 @@
-"""How many cells are drawn at a time, and a block of them as CSR."""
+"""How many cells are drawn at a time, and a block of them as CSR or dense."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def as_csr(matrix: Any) -> sparse.csr_matrix:
     found.sort_indices()
     found.indices = found.indices.astype(np.int32, copy=False)
     return found
+
+
+def as_dense(matrix: Any) -> Any:
+    """Array of a block that may be sparse."""
+    return matrix.toarray() if sparse.issparse(matrix) else matrix

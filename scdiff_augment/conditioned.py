@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from . import learning, storage, team
 from .backbone import Backbone
+from .class_profiles import Piece
 from .devices import device_of
 from .effects import learn_effects
 from .targets import groups_of, require_same_groups
@@ -32,6 +33,10 @@ class Conditioned(Backbone):
         within: Mapping[str, ArrayLike] | None = None,
     ) -> Self:
         """Learn to steer towards the classes of one more annotation.
+
+        Beside the gradients, which act in the latent, each class gets what its counts have in each
+        gene beyond those that its cells' latents let expect, shrunken by empirical Bayes; decoded
+        cells of the class have it, too. Of a stream given to `fit`, the cells of the codec tell it.
 
         Parameters
         ----------
@@ -83,11 +88,13 @@ class Conditioned(Backbone):
         with bounded_threads(self.n_jobs), team.on_device(device_of(self.device)):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
+            shift = self.codec_.class_shift(self._pieces(X, codes), len(classes))
             made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)
             steps = learning.train_classifier(
                 made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            made.gene_shift = shift
             carried = []
             if outer is not None:
                 made.effects, sources = learn_effects(*outer, z, codes, len(classes))
@@ -99,6 +106,19 @@ class Conditioned(Backbone):
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
         return self
+
+    def _pieces(self, X: Any, codes: NDArray[np.int64]) -> Iterator[Piece]:
+        """Yield the cells of X by blocks, or those of `fit` that the codec was learnt from."""
+        if X is None:
+            assert self._z is not None
+            values, rows = self._kept
+            yield values, self._z.numpy()[rows], codes[rows]
+            return
+        first = 0
+        for parts in self._parts_of(X):
+            z = self.codec_.encode(parts)
+            yield parts.values, z, codes[first : first + len(z)]
+            first += len(z)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder of safetensors and JSON.

@@ -9,7 +9,7 @@ of unseen cells too much, by the error of the rates; drawn cells lie between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .blocking import as_dense
+from .class_profiles import ClassTotals, Piece
 from .dispersion import gene_dispersion
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
@@ -238,18 +240,42 @@ class CountCodec:
             pass
         return codec
 
-    def rates(self, z: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def class_shift(self, pieces: Iterable[Piece], n_classes: int) -> Tensor:
+        """Return what to add to the logits of each class's genes, (n_classes, genes)."""
+        totals = ClassTotals(n_classes, len(self.decoder_.genes.bias))
+        for counts, z, codes in pieces:
+            for start in range(0, len(z), BLOCK):
+                block = slice(start, start + BLOCK)
+                totals.add(codes[block], as_dense(counts[block]), self.rates(z[block])[0])
+        return torch.from_numpy(totals.log_ratios(self.dispersion_))
+
+    def rates(
+        self, z: NDArray[np.float32], shift: Tensor | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return expected counts (cells, genes), and the cells' sizes (cells, 1 or 2)."""
         sizes = z[:, -len(self.size_mean_) :] * self.size_std_ + self.size_mean_
         sizes = np.exp(np.clip(sizes, *self.size_range_))
         with torch.no_grad():
-            proportions = self.decoder_(torch.from_numpy(z)).exp().numpy()
+            proportions = self.decoder_(torch.from_numpy(z), shift).exp().numpy()
         return proportions * sizes[:, :1].astype(np.float32), sizes
 
     def decode(
-        self, z: NDArray[np.float32], rng: np.random.Generator, overdispersion: float = 1.0
+        self,
+        z: NDArray[np.float32],
+        rng: np.random.Generator,
+        overdispersion: float = 1.0,
+        shift: Tensor | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        """Draw counts given latents; `overdispersion` is the share of the measured one.
+        """Draw counts given latents.
+
+        Parameters
+        ----------
+        z : ndarray of shape (cells, n_latent + sizes)
+        rng : numpy.random.Generator
+        overdispersion : float, default=1.0
+            Share of the measured one.
+        shift : Tensor of shape (cells, genes), optional
+            What the cells' classes add to the logits of the genes.
 
         Returns
         -------
@@ -264,7 +290,7 @@ class CountCodec:
         dispersion = np.float32(overdispersion) * self.dispersion_
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)
-            rates, sizes[block] = self.rates(z[block])
+            rates, sizes[block] = self.rates(z[block], None if shift is None else shift[block])
             counts[block] = draw_counts(rates, dispersion, rng)
         return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
 

@@ -80,19 +80,29 @@ def denoising_loss(model: Model, z: Tensor, sigma: Tensor, noise: Tensor, scale:
     return (weight * error**2).mean(dim=1)  # (B,)
 
 
-def sample_ddpm(model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator) -> Tensor:
-    """Ancestral sampling with the posterior variance ([ddpm] eq. 6-7)."""
+def sample_ddpm(
+    model: Model,
+    z: Tensor,
+    sigmas: Tensor,
+    generator: torch.Generator,
+    spread: float | Tensor = 1.0,
+) -> Tensor:
+    """Ancestral sampling with the posterior variance ([ddpm] eq. 6-7), its noise times `spread`."""
     for sigma, lower in pairwise(sigmas):
         keep = (lower / sigma) ** 2
         z = keep * z + (1 - keep) * model(z, sigma[None])  # (B, D)
         if lower > 0:
             noise = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
-            z = z + lower * torch.sqrt(1 - keep) * noise
+            z = z + lower * torch.sqrt(1 - keep) * spread * noise
     return z
 
 
 def sample_ddim(
-    model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator | None = None
+    model: Model,
+    z: Tensor,
+    sigmas: Tensor,
+    generator: torch.Generator | None = None,
+    spread: float | Tensor = 1.0,
 ) -> Tensor:
     """Deterministic sampling: Euler steps of the probability flow ([ddim] eq. 13-14)."""
     for sigma, lower in pairwise(sigmas):
@@ -102,7 +112,11 @@ def sample_ddim(
 
 
 def sample_dpmpp(
-    model: Model, z: Tensor, sigmas: Tensor, generator: torch.Generator | None = None
+    model: Model,
+    z: Tensor,
+    sigmas: Tensor,
+    generator: torch.Generator | None = None,
+    spread: float | Tensor = 1.0,
 ) -> Tensor:
     """DPM-Solver++(2M), second order, deterministic ([dpm++] algorithm 2)."""
     previous, previous_h = None, None

@@ -40,7 +40,10 @@ class OnHost:
     def dense(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
         """Draw cells as an array."""
         z = self._latents(block, noise).cpu().numpy()
-        return self._codec.decode(z, rng, self._overdispersion)
+        shift = self._drawing.gene_shift(block)
+        return self._codec.decode(
+            z, rng, self._overdispersion, None if shift is None else shift.cpu()
+        )
 
     def stored(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
         """Draw cells as they are stored: counts as CSR, real values as an array."""
@@ -79,7 +82,7 @@ class OnDevice(OnHost):
         sizes = (z[:, -len(mean) :] * std + mean).clamp(low, high).exp()  # (B, 1 or 2)
         chance = torch.Generator(self._device).manual_seed(int(rng.integers(2**63)))
         with torch.no_grad():
-            rates = self._decoder(z).exp_() * sizes[:, :1]
+            rates = self._decoder(z, self._drawing.gene_shift(block)).exp_() * sizes[:, :1]
             counts = draw_counts_on(rates, self._dispersion, chance)
         return _to_host(counts), sizes[:, 1].cpu().double().numpy() if len(mean) == 2 else None
 

@@ -34,6 +34,9 @@ class Drawing(NamedTuple):
         A name in `diffusion.SAMPLERS`.
     start : Tensor of shape (n_cells, n_latent) or None
         Latents to start from, noised to the first of `sigmas`; None starts from noise alone.
+    spread : Tensor of shape (n_latent,)
+        Standard deviation of the noise, per coordinate. Cells of a Gaussian class stray from its
+        mean by as much less as this is below 1.
     """
 
     classifiers: Mapping[str, LatentClassifier]
@@ -43,6 +46,7 @@ class Drawing(NamedTuple):
     sigmas: Tensor
     sampler: str
     start: Tensor | None
+    spread: Tensor
 
     def latents(
         self, denoiser: Model, block: slice, n_latent: int, generator: torch.Generator
@@ -59,7 +63,8 @@ class Drawing(NamedTuple):
             else:
                 centre = self.start[block]
             run = diffusion.SAMPLERS[self.sampler]
-            z = run(model, centre + highest * noise, self.sigmas, generator)
+            noisy = centre + highest * self.spread * noise
+            z = run(model, noisy, self.sigmas, generator, self.spread)
         if not bool(torch.isfinite(z).all()):
             asked = ", ".join(f"'{name}': {scale:g}" for name, scale in self.scales.items())
             raise ValueError(
@@ -68,20 +73,31 @@ class Drawing(NamedTuple):
             )
         return z if self.wanted.shift is None else z + self.wanted.shift[block]
 
+    def gene_shift(self, block: slice) -> Tensor | None:
+        """Return what the cells' classes add to the decoder's genes, (B, genes)."""
+        total = None
+        for name, codes in self.wanted.classes.items():
+            table = self.classifiers[name].gene_shift
+            if table is not None:
+                added = table[codes[block]]
+                total = added if total is None else total + added
+        return total
+
     def part(self, block: slice) -> Drawing:
         """Return the drawing of some of the cells alone."""
-        targets, steering, shift = self.wanted
+        targets, steering, shift, classes = self.wanted
         wanted = Carried(
             {name: codes[block].clone() for name, codes in targets.items()},
             {name: steer[block].clone() for name, steer in steering.items()},
             None if shift is None else shift[block].clone(),
+            {name: codes[block].clone() for name, codes in classes.items()},
         )
         start = None if self.start is None else self.start[block].clone()
         return self._replace(wanted=wanted, start=start)
 
     def on(self, device: torch.device) -> Drawing:
         """Return the same drawing with all that it computes with on a device."""
-        targets, steering, shift = self.wanted
+        targets, steering, shift, classes = self.wanted
         return self._replace(
             classifiers={
                 name: copy.deepcopy(self.classifiers[name]).to(device) for name in targets
@@ -90,9 +106,11 @@ class Drawing(NamedTuple):
                 {name: codes.to(device) for name, codes in targets.items()},
                 {name: steer.to(device) for name, steer in steering.items()},
                 None if shift is None else shift.to(device),
+                {name: codes.to(device) for name, codes in classes.items()},
             ),
             sigmas=self.sigmas.to(device),
             start=None if self.start is None else self.start.to(device),
+            spread=self.spread.to(device),
         )
 
     def _conditions(self, block: slice) -> list[Condition]:

@@ -23,6 +23,7 @@ from .targets import (
     class_codes,
     require_interval,
     require_strength,
+    require_temperature,
     resolve,
     scales_of,
 )
@@ -36,6 +37,7 @@ SAMPLING: dict[str, Any] = {
     "guidance_interval": None,
     "start": None,
     "strength": 1.0,
+    "temperature": 1.0,
 }
 """Options of `LatentDiffusion.sample`, with their defaults."""
 
@@ -133,6 +135,7 @@ class LatentDiffusion(Conditioned):
         guidance_interval: tuple[float, float] | None = None,
         start: ArrayLike | None = None,
         strength: float = 1.0,
+        temperature: float = 1.0,
     ) -> NDArray[np.float32]:
         """Draw new cells.
 
@@ -156,6 +159,9 @@ class LatentDiffusion(Conditioned):
         strength : float in (0, 1], default=1.0
             Share of the sampler's steps that are run: 1 starts from pure noise, less from the
             cells of `start` noised to the level where the remaining steps begin.
+        temperature : float, default=1.0
+            Standard deviation of the noise that cells are made of, library sizes apart. With less
+            than 1 cells stray less from what is typical of their class.
 
         Returns
         -------
@@ -176,6 +182,7 @@ class LatentDiffusion(Conditioned):
             guidance_interval=guidance_interval,
             start=start,
             strength=strength,
+            temperature=temperature,
         )
         return put_together(values, self._kind, total=self._total, factor=factor)
 
@@ -371,11 +378,13 @@ class LatentDiffusion(Conditioned):
         guidance_interval: tuple[float, float] | None,
         start: ArrayLike | None,
         strength: float,
+        temperature: float,
         latents: NDArray[np.float32] | None = None,
     ) -> tuple[Drawing, dict[str, torch.Tensor], int]:
         """Return how the cells are drawn, and the class codes asked for."""
         self._require_fitted()
         require_strength(strength, start if latents is None else latents)
+        require_temperature(temperature)
         if start is not None:
             latents = self.encode(start)
         z = None if latents is None else torch.from_numpy(latents)
@@ -396,7 +405,14 @@ class LatentDiffusion(Conditioned):
                 diffusion.shorten(self.sigmas(), strength),
                 self.sampler,
                 z,
+                self._spread(temperature),
             ),
             wanted,
             n_cells,
         )
+
+    def _spread(self, temperature: float) -> torch.Tensor:
+        """Return the noise's standard deviation, (n_latent,): library sizes stay as they are."""
+        spread = torch.full_like(self.denoiser_.scale, temperature)
+        spread[self.codec_.n_latent :] = 1
+        return spread

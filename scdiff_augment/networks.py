@@ -216,8 +216,10 @@ class CountDecoder(nn.Module):
         self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
         self.genes = Linear(sizes[-1], len(log_mean), bias=log_mean)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Log proportions, (B, genes); `shift` (B, genes) adds to the logits."""
         h = z
         for layer in self.layers:
             h = silu(layer(h))
-        return torch.log_softmax(self.genes(h), dim=1)  # (B, genes)
+        logits = self.genes(h)
+        return torch.log_softmax(logits if shift is None else logits.add_(shift), dim=1)

@@ -193,6 +193,7 @@ def _drawing(
         guidance_interval=sampler.guidance_interval,
         start=None,
         strength=sampler.strength,
+        temperature=sampler.temperature,
         latents=start,
     )[0]
 

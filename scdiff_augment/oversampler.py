@@ -74,6 +74,10 @@ class DiffusionOversampler(GenerativeOverSampler):
         noised to the level from which this share of the sampler's steps remains; such a class
         needs at least 2 cells.
 
+    temperature : float, default=0.5
+        Standard deviation of the noise that cells are made of. Real cells vary as with 1, but
+        classifiers learn types better from cells that stray less from their class.
+
     balance : float in [0, 1], default=0.5
         How far training batches are balanced: cells are drawn with weight ``n_class ** -balance``.
         0 keeps the natural proportions, 1 shows all classes equally often.
@@ -181,6 +185,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         "guidance_scale": [Interval(numbers.Real, 0, None, closed="left")],
         "guidance_interval": ["array-like", None],
         "strength": [Interval(numbers.Real, 0, 1, closed="right")],
+        "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
         "balance": [Interval(numbers.Real, 0, 1, closed="both")],
         "judge": [HasMethods(["fit", "predict"]), None],
         "generator": [LatentDiffusion, None],
@@ -198,6 +203,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] | None = None,
         strength: float = 1.0,
+        temperature: float = 0.5,
         balance: float = 0.5,
         judge: Any = None,
         generator: LatentDiffusion | None = None,
@@ -223,6 +229,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.guidance_scale = guidance_scale
         self.guidance_interval = guidance_interval
         self.strength = strength
+        self.temperature = temperature
         self.balance = balance
         self.judge = judge
         self.generator = generator
@@ -308,6 +315,7 @@ class DiffusionOversampler(GenerativeOverSampler):
                     guidance_interval=self.guidance_interval,
                     start=X[like[positions]] if self.strength < 1 else None,
                     strength=self.strength,
+                    temperature=self.temperature,
                 )
 
             if sparse.issparse(X):

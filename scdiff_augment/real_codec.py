@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .class_profiles import Piece, shrunken_means
 from .count_codec import common_std, within
 from .encoders import ENCODERS, PCAEncoder, encoder_state
 from .expression import Expression
@@ -66,15 +67,33 @@ class RealCodec:
         coordinates = self.encoder_.transform(self._seen(parts, self._standardise(parts)))
         return ((coordinates - self.latent_mean_) / self.scale_).astype(np.float32)
 
+    def class_shift(self, pieces: Iterable[Piece], n_classes: int) -> Tensor:
+        """Return what to add to each class's standardised values, (n_classes, genes)."""
+        sums, sizes = np.zeros((n_classes, len(self.centre_))), np.zeros(n_classes)
+        for values, z, codes in pieces:
+            left = (values - self.centre_) / self.spread_ - z @ self.weights_
+            np.add.at(sums, codes, left)
+            sizes += np.bincount(codes, minlength=n_classes)
+        variance = np.square(self.residuals_, dtype=np.float64).sum(axis=0)
+        return torch.from_numpy(shrunken_means(sums, sizes, variance))
+
     def decode(
-        self, z: NDArray[np.float32], rng: np.random.Generator, overdispersion: float = 1.0
+        self,
+        z: NDArray[np.float32],
+        rng: np.random.Generator,
+        overdispersion: float = 1.0,
+        shift: Tensor | None = None,
     ) -> tuple[NDArray[np.float32], None]:
         """Draw values given latents; a matrix that was non-negative stays so.
 
-        `overdispersion` is about counts, and says nothing here.
+        `overdispersion` is about counts, and says nothing here. `shift` (cells, genes) is what the
+        cells' classes add to standardised values.
         """
         mix = rng.standard_normal((len(z), len(self.residuals_)), dtype=np.float32)
-        values = (z @ self.weights_ + mix @ self.residuals_) * self.spread_ + self.centre_
+        standard = z @ self.weights_ + mix @ self.residuals_
+        if shift is not None:
+            standard += shift.numpy()
+        values = standard * self.spread_ + self.centre_
         values = np.maximum(values, 0) if self.non_negative_ else values
         return values.astype(np.float32), None
 

@@ -10,6 +10,7 @@ axes that 25,000 cells give as well.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -196,26 +197,26 @@ def apart(block: Block, kind: str, total: float | None) -> Expression:
     return replace(parts, total=total)
 
 
-def encode_stream(
-    blocks: Blocks, codec: Encodes, kind: Kind, total: float | None, n_genes: int, genes: Any
-) -> NDArray[np.float32]:
-    """Latents of all cells of a stream, for a model of these genes.
+def stream_parts(
+    blocks: Blocks, kind: Kind, total: float | None, n_genes: int, genes: Any
+) -> Iterator[Expression]:
+    """Take all blocks of a stream apart, for a model of these genes.
 
     A model of counts reads counts and log1p values alike; the first block that has counts says
     which.
     """
     found: Kind | None = None
-    latents = []
+    n_blocks = 0
     for block in checked(blocks):
         here = kind_of(block, "real" if kind == "real" else "auto")
         found = found or (kind if here == "real" else here)
         if found is not None:
             require_kind(block, found)
         block = block._replace(matrix=same_genes(block.dense(), blocks.genes, n_genes, genes))
-        latents.append(codec.encode(apart(block, found or kind, total)))
-    if not latents:
+        n_blocks += 1
+        yield apart(block, found or kind, total)
+    if not n_blocks:
         raise ValueError("there is no cell to encode: the blocks are empty.")
-    return np.concatenate(latents)
 
 
 def source_of(

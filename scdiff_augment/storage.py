@@ -28,7 +28,7 @@ from .guidance import LatentClassifier
 from .networks import Denoiser
 from .synthetic import versions
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever an older version could not read what this one writes."""
 
 DESCRIPTION = "model.json"
@@ -116,7 +116,7 @@ def read(cls: type, path: Path, random_state: Any) -> Any:
     model.training_hashes_ = tensors["training_hashes"].numpy().view(np.uint64)
     model.history_ = description["history"]
     model._kind, model._total = description["kind"], description["total"]
-    model._z = model._weight = None
+    model._z = model._weight = model._kept = None
     model._reset_randomness()
     return model
 

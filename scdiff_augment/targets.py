@@ -34,11 +34,14 @@ class Carried(NamedTuple):
         1 where a condition steers, 0 where it need not; conditions without effects are not here.
     shift : Tensor of shape (B, n_latent) or None
         What to add to the latents.
+    classes : dict of str to Tensor of shape (B,)
+        Class of each cell per condition as it was asked for; its genes are this class's.
     """
 
     targets: dict[str, Tensor]
     steering: dict[str, Tensor]
     shift: Tensor | None
+    classes: dict[str, Tensor]
 
     def share_of(self, name: str, block: slice) -> float | Tensor:
         """Factor on a condition's guidance scale."""
@@ -148,7 +151,7 @@ def carry_over(
             )
         targets[name], steering[name] = base, steer.float()
         shift = moved if shift is None else shift + moved
-    return Carried(targets, steering, shift)
+    return Carried(targets, steering, shift, dict(wanted))
 
 
 def groups_of(
@@ -213,3 +216,9 @@ def require_strength(strength: float, start: Any) -> None:
             f"{'no ' if start is None else ''}start. strength < 1 begins at the real cells in "
             f"start, strength=1 at pure noise."
         )
+
+
+def require_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not positive."""
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"temperature must be above 0 and finite, got {temperature}.")

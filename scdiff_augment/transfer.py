@@ -65,7 +65,7 @@ def adapted(
     notes = _look_for_overlap(model, parts, genes, on_overlap)
     ours = copy.copy(model).set_params(**parameters)
     ours.classifiers_, ours.conditions_ = {}, {}
-    ours._z = ours._weight = None  # of other cells than those whose labels may come
+    ours._z = ours._weight = ours._kept = None  # of other cells than those whose labels may come
     ours.history_ = {
         "notes": notes,
         "n_latent": model.history_["n_latent"],

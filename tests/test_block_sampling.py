@@ -17,6 +17,7 @@ from tiny import make_model
 
 from scdiff_augment import LatentDiffusion, block_drawing, block_sampling, cell_store
 from scdiff_augment.cell_store import partial_folder
+from scdiff_augment.generator import SAMPLING
 from scdiff_augment.synthetic import KEY
 
 
@@ -93,11 +94,7 @@ def test_every_scale_can_be_stored(counts, tmp_path, scale):
 
 
 def test_blocks_do_not_depend_on_each_other(model, tmp_path):
-    drawing, _, _ = model._drawing(
-        {"type": "rare"},
-        40,
-        **dict(guidance_scale=1.0, guidance_interval=None, start=None, strength=1.0),
-    )
+    drawing, _, _ = model._drawing({"type": "rare"}, 40, **SAMPLING)
     new = ad.read_zarr(model.sample_adata({"type": "rare"}, 40, out=tmp_path / "cells.zarr"))
     seed = int(new.uns[KEY]["seed"])
     for number, rows in enumerate([slice(0, 16), slice(16, 32), slice(32, 40)]):

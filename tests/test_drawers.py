@@ -10,9 +10,10 @@ from scdiff_augment import team
 from scdiff_augment.blocking import as_csr
 from scdiff_augment.devices import device_of
 from scdiff_augment.drawers import OnDevice, OnHost, draw_counts_on
+from scdiff_augment.generator import SAMPLING
 
 CPU = torch.device("cpu")
-OPTIONS = {"guidance_scale": 1.0, "guidance_interval": None, "start": None, "strength": 1.0}
+OPTIONS = SAMPLING
 
 
 @pytest.fixture(params=["counts", "log1p of selected genes"])

@@ -93,6 +93,14 @@ Interval = Annotated[
         metavar="LOW HIGH", help="Noise levels between which conditions act. [default: all]"
     ),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        help="Noise that cells are made of: 1 as real cells vary, less closer to their class's "
+        "typical cell. [default: sample 1, oversample 0.5]",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable. [default: drawn, and told]"),

@@ -85,6 +85,7 @@ def oversample(
     scale: Annotated[
         float, typer.Option(min=0, help="Weight of the class; 1 reproduces it, more sharpens it.")
     ] = 1.0,
+    temperature: options.Temperature = None,
     interval: options.Interval = None,
     expression: Annotated[
         options.Scale | None,
@@ -155,6 +156,8 @@ def oversample(
         from scdiff_augment import DiffusionOversampler, oversample_adata
 
         chain = options.sampling(sampler, n_steps)
+        if temperature is not None:
+            chain["temperature"] = temperature
         generator = None
         if model is not None:
             generator = load(model, seed, jobs, terminal)

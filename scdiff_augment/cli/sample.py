@@ -66,6 +66,7 @@ def sample(
         typer.Option(metavar="NAME", help="Draw n cells of each class of this condition."),
     ] = None,
     scale: options.Guidance = [],  # noqa: B006  typer copies it
+    temperature: options.Temperature = None,
     interval: options.Interval = None,
     start: Annotated[
         Path | None, typer.Option(metavar="CELLS", help="Real cells to start from.")
@@ -131,6 +132,8 @@ def sample(
         weights = options.scales(scale, list(wanted))
         loaded.set_params(**options.sampling(sampler, n_steps), device=device)
         more: dict[str, Any] = {"guidance_interval": interval}
+        if temperature is not None:
+            more["temperature"] = temperature
         if start is not None:
             begin = cells_for(loaded, start, layer, terminal)
             begin = begin.where(pairs(start_where or [], "--start-where"))

@@ -1,0 +1,184 @@
+"""What a class has of its own in each gene: closed forms, then cells that have it."""
+
+import numpy as np
+import pytest
+from scipy import sparse, stats
+from tiny import make_model
+
+from scdiff_augment.class_profiles import ClassTotals, shrunken_means, shrunken_ratios
+from scdiff_augment.count_codec import BLOCK
+
+
+def gamma_ratios(shape, n_genes=2000, mean=30.0, seed=0):
+    """Genes' ratios, expected counts, and counts drawn around their product."""
+    rng = np.random.default_rng(seed)
+    ratios = rng.gamma(shape, 1 / shape, n_genes)
+    expected = rng.gamma(2, mean / 2, n_genes)
+    return ratios, expected, rng.poisson(expected * ratios).astype(float)
+
+
+@pytest.mark.parametrize("shape", [2.0, 10.0, 50.0])
+def test_ratios_are_the_posterior_means_of_the_true_prior(shape):
+    _, expected, seen = gamma_ratios(shape)
+    exact = (seen + shape) / (expected + shape)  # gamma prior and Poisson counts are conjugate
+    np.testing.assert_allclose(shrunken_ratios(seen, expected), exact, rtol=0.06)
+
+
+def test_shrunken_ratios_are_nearer_the_truth_than_plain_ones_or_none():
+    ratios, expected, seen = gamma_ratios(5.0, mean=3.0)
+    found = shrunken_ratios(seen, expected)
+    error = np.mean((found - ratios) ** 2)
+    assert error < 0.8 * np.mean((seen / expected - ratios) ** 2)
+    assert error < 0.8 * np.mean((1 - ratios) ** 2)
+
+
+def test_genes_that_are_as_expected_are_left_alone():
+    rng = np.random.default_rng(0)
+    expected = rng.gamma(2, 5, 2000)
+    found = shrunken_ratios(rng.poisson(expected).astype(float), expected)
+    assert np.abs(np.log(found)).max() < 0.1
+
+
+def test_without_counts_nothing_is_told():
+    np.testing.assert_array_equal(shrunken_ratios(np.zeros(3), np.full(3, 1e-4)), 1)
+
+
+def test_blocks_add_up_to_the_whole():
+    rng = np.random.default_rng(0)
+    rates = rng.gamma(2, 1, (90, 20))
+    counts, codes = rng.poisson(rates), np.arange(90) % 3
+    whole, parts = ClassTotals(3, 20), ClassTotals(3, 20)
+    whole.add(codes, counts, rates)
+    for start in range(0, 90, 40):
+        rows = slice(start, start + 40)
+        parts.add(codes[rows], counts[rows], rates[rows])
+    none = np.zeros(20)
+    np.testing.assert_allclose(whole.log_ratios(none), parts.log_ratios(none), rtol=1e-5)
+    np.testing.assert_allclose(whole.seen[1], counts[codes == 1].sum(axis=0))
+
+
+def test_overdispersed_counts_are_trusted_less():
+    """Counts that vary more than Poisson around what was expected tell no class apart."""
+    rng = np.random.default_rng(0)
+    rates = rng.gamma(2, 10, (10, 500))
+    phi = 0.5
+    counts = rng.poisson(rates * rng.gamma(1 / phi, phi, rates.shape))
+    totals = ClassTotals(1, 500)
+    totals.add(np.zeros(10, dtype=int), counts, rates)
+    known, unknown = totals.log_ratios(np.full(500, phi)), totals.log_ratios(np.zeros(500))
+    assert known.std() < 0.5 * unknown.std()
+
+
+def test_residual_means_shrink_as_the_normal_model_says():
+    rng = np.random.default_rng(0)
+    spread, sizes = 0.5, np.array([5, 200])
+    truth = rng.normal(0, spread, (2, 3000))
+    variance = rng.gamma(4, 0.25, 3000)
+    means = truth + rng.normal(size=(2, 3000)) * np.sqrt(variance / sizes[:, None])
+    found = shrunken_means(means * sizes[:, None], sizes, variance)
+    exact = means * spread**2 / (spread**2 + variance / sizes[:, None])
+    np.testing.assert_allclose(found, exact, atol=0.1)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """A type of 12 cells with 15 genes of its own, which 2 latent coordinates can't hold."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(["common", "other", "rare"], [150, 150, 12])
+    rates = rng.gamma(2, 2, 60)[None] * np.ones((len(y), 1))
+    rates[y == "other", :30] *= 2
+    rates[y == "rare", 45:] *= 3
+    return rng.poisson(rates).astype(np.float32), y
+
+
+def off_by(model, cells, **options):
+    """Log ratio of drawn to real means, averaged over the genes of the rare type."""
+    X, y = cells
+    new = model.sample({"type": "rare"}, 500, **options)
+    return float(np.log(new[:, 45:].mean() / X[y == "rare", 45:].mean()))
+
+
+def test_new_cells_have_the_genes_of_their_class(cells):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    assert abs(off_by(model, cells)) < 0.1
+    shift = model.classifiers_["type"].gene_shift
+    model.classifiers_["type"].gene_shift = None
+    assert off_by(model, cells) < -0.2  # what the latent alone gives
+    model.classifiers_["type"].gene_shift = shift
+    assert off_by(model, cells, guidance_scale=0) < -0.2  # the class was not asked for
+
+
+def test_real_values_have_the_genes_of_their_class(cells):
+    X, y = cells
+    X = np.sqrt(X) - 1
+    model = make_model(n_latent=2).fit(X).add_condition("type", y)
+    new = model.sample({"type": "rare"}, 500)
+    model.classifiers_["type"].gene_shift = None
+    without = model.sample({"type": "rare"}, 500)
+    real = X[y == "rare", 45:].mean()
+    assert abs(new[:, 45:].mean() - real) < 0.3 * abs(without[:, 45:].mean() - real)
+
+
+def test_cells_passed_anew_tell_the_same_as_those_of_fit(cells):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X)
+    kept = model.add_condition("type", y).classifiers_["type"].gene_shift
+    dense = model.add_condition("type", y, X=X).classifiers_["type"].gene_shift
+    blocks = [X[:100], X[100:]]
+    streamed = model.add_condition("type", y, X=blocks).classifiers_["type"].gene_shift
+    np.testing.assert_allclose(kept, dense, atol=1e-4)
+    np.testing.assert_allclose(kept, streamed, atol=1e-4)
+
+
+def test_the_genes_of_a_class_are_saved(cells, tmp_path):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    model.save(tmp_path / "model")
+    back = type(model).load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        back.classifiers_["type"].gene_shift, model.classifiers_["type"].gene_shift
+    )
+
+
+def test_many_cells_are_summed_block_by_block():
+    rng = np.random.default_rng(0)
+    X = sparse.csr_matrix(rng.poisson(1.0, (BLOCK + 10, 12)).astype(np.float32))
+    y = np.arange(BLOCK + 10) % 2
+    model = make_model(encoder="pca", n_latent=2).fit(X)
+    shift = model.add_condition("type", y).classifiers_["type"].gene_shift
+    assert shift.shape == (2, 12)
+    assert float(shift.abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("sampler", ["dpm++", "ddim", "ddpm"])
+def test_temperature_is_the_spread_around_the_class(cells, sampler):
+    """In latents of one Gaussian, deviations are as much smaller as the temperature says."""
+    X, y = cells
+    steps = {"n_steps": 200, "n_timesteps": 200} if sampler == "ddpm" else {"n_steps": 40}
+    model = make_model(encoder="pca", n_latent=2, sampler=sampler, denoiser_steps=0, **steps)
+    model.fit(X, groups=y).add_condition("type", y)
+    drawn = {}
+    for temperature in (1.0, 0.5):
+        drawing, _, _ = model._drawing(
+            {"type": "common"}, 3000, 1.0, None, None, 1.0, temperature=temperature
+        )
+        z = drawing.latents(
+            model.denoiser_, slice(0, 3000), len(model.denoiser_.scale), model._torch
+        )
+        drawn[temperature] = z.numpy()
+    ratio = drawn[0.5].std(axis=0) / drawn[1.0].std(axis=0)
+    np.testing.assert_allclose(ratio[:2], 0.5, rtol=0.08)
+    np.testing.assert_allclose(ratio[2:], 1.0, rtol=0.08)  # library sizes vary as they do
+    centre = drawn[1.0].mean(axis=0)
+    tolerance = 5 * drawn[1.0].std(axis=0) / np.sqrt(3000)
+    assert (np.abs(drawn[0.5].mean(axis=0) - centre) < tolerance).all()
+    assert stats.normaltest(drawn[0.5][:, 0]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.inf, np.nan])
+def test_a_temperature_out_of_range_is_refused(cells, temperature):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    with pytest.raises(ValueError, match="temperature must be above 0 and finite"):
+        model.sample({"type": "rare"}, 5, temperature=temperature)
