@@ -4,6 +4,14 @@ A latent of a few dozen coordinates can't hold every gene of every type. What it
 same for all cells of a class, so that few cells tell it well: the counts that they have against
 those that were expected of their latents. Cells decoded without it have the genes of the types
 around them in part, and linear classifiers, which add all genes up, rank types by that.
+
+Most genes are as expected and a few are far from it, so one width of prior does not fit: it
+would move nothing, or move noise. The prior is a mixture from narrow to wide, with the weights
+under which all genes together are most likely ([1]_).
+
+References
+----------
+.. [1] Stephens 2017, False discovery rates: a new deal, Biostatistics 18(2), 275-294.
 """
 
 from __future__ import annotations
@@ -12,8 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import gammaln
+from scipy.special import gammaln, softmax
 
 Array = NDArray[np.float64]
 
@@ -23,8 +30,14 @@ Piece = tuple[Any, NDArray[np.float32], NDArray[np.int64]]
 LEAST = 0.1
 """Expected counts below which a gene says nothing about how far genes stray."""
 
-STRENGTHS = (-3.0, 10.0)
-"""Log of the prior's strength: between these genes stray at will, or not at all."""
+SHAPES = 2.0 ** np.arange(-1, 11)
+"""Shapes, and rates, of the gamma priors of ratios: variances of 2 to 1/1,024."""
+
+WIDTHS = np.concatenate([[0.0], 2.0 ** np.arange(-4, 4)])
+"""Standard deviations of the normal priors of residuals, in units of the genes' mean noise."""
+
+ROUNDS = 100
+"""Of expectation and maximisation; the likelihood of the weights has one maximum."""
 
 
 class ClassTotals:
@@ -38,12 +51,10 @@ class ClassTotals:
     ----------
     seen, expected : ndarray of shape (n_classes, n_genes)
         Counts, and expected counts.
-    squares : ndarray of shape (n_classes, n_genes)
-        Squares of the expected counts of single cells.
     """
 
     def __init__(self, n_classes: int, n_genes: int):
-        self.seen, self.expected, self.squares = np.zeros((3, n_classes, n_genes))
+        self.seen, self.expected = np.zeros((2, n_classes, n_genes))
 
     def add(self, codes: NDArray[np.int64], counts: NDArray, rates: NDArray) -> None:
         """Add cells: their classes (cells,), counts and expected counts (cells, genes)."""
@@ -51,24 +62,40 @@ class ClassTotals:
             rows = codes == k
             self.seen[k] += counts[rows].sum(axis=0, dtype=np.float64)
             self.expected[k] += rates[rows].sum(axis=0, dtype=np.float64)
-            self.squares[k] += np.square(rates[rows]).sum(axis=0, dtype=np.float64)
 
-    def log_ratios(self, dispersion: NDArray) -> NDArray[np.float32]:
-        """Return log of counts over expected counts, shrunken towards 0, (n_classes, n_genes).
+    def log_ratios(self) -> NDArray[np.float32]:
+        """Return log of counts over expected counts, shrunken towards 0, (n_classes, n_genes)."""
+        found = [shrunken_ratios(s, e) for s, e in zip(self.seen, self.expected, strict=True)]
+        return np.log(np.stack(found)).astype(np.float32)
 
-        Parameters
-        ----------
-        dispersion : ndarray of shape (n_genes,)
-            Overdispersion of counts around expected ones; the more, the less a ratio says.
-        """
-        excess = dispersion * self.squares / np.maximum(self.expected, 1e-12)
-        trust = 1 / (1 + excess)  # Poisson counts that vary as much as these are that many fewer
-        ratios = map(shrunken_ratios, self.seen * trust, self.expected * trust)
-        return np.log(np.stack(list(ratios))).astype(np.float32)
+
+def shrunken_ratios(seen: Array, expected: Array) -> Array:
+    """Posterior means of the genes' ratios, (genes,).
+
+    Counts are Poisson with mean ``expected * ratio``; a ratio has one of several gamma priors of
+    mean 1, under each of which counts are negative binomial.
+
+    Parameters
+    ----------
+    seen, expected : ndarray of shape (genes,)
+        Counts of a class, and their expectation.
+    """
+    told = expected > LEAST
+    if not told.any():
+        return np.ones(len(seen))
+    x, mean = seen[:, None], expected[:, None]
+    log_likelihood = (
+        gammaln(x + SHAPES)
+        - gammaln(SHAPES)
+        + SHAPES * np.log(SHAPES)
+        - (x + SHAPES) * np.log(SHAPES + mean)
+    )  # (genes, priors), up to what does not depend on the prior
+    means = (x + SHAPES) / (mean + SHAPES)
+    return (responsibilities(log_likelihood, told) * means).sum(axis=1)
 
 
 def shrunken_means(sums: Array, sizes: Array, variance: Array) -> NDArray[np.float32]:
-    """Posterior means of the classes' residuals under a normal prior of mean 0, (classes, genes).
+    """Posterior means of the classes' residuals, (classes, genes).
 
     Parameters
     ----------
@@ -79,37 +106,29 @@ def shrunken_means(sums: Array, sizes: Array, variance: Array) -> NDArray[np.flo
     variance : ndarray of shape (genes,)
         Of one cell's residual.
     """
-    sizes = np.maximum(sizes, 1)[:, None]
-    means, noise = sums / sizes, variance / sizes
-    prior = np.maximum((means**2 - noise).mean(axis=1, keepdims=True), 0)
-    return (means * prior / np.maximum(prior + noise, 1e-12)).astype(np.float32)
+    found = np.zeros(sums.shape, dtype=np.float32)
+    every = np.ones(sums.shape[1], dtype=bool)
+    for k in np.flatnonzero(sizes):
+        mean, noise = (sums[k] / sizes[k])[:, None], (variance / sizes[k])[:, None]
+        noise = np.maximum(noise, 1e-12)
+        prior = WIDTHS**2 * noise.mean()
+        log_likelihood = -0.5 * (mean**2 / (noise + prior) + np.log(noise + prior))
+        means = mean * prior / (noise + prior)
+        found[k] = (responsibilities(log_likelihood, every) * means).sum(axis=1)
+    return found
 
 
-def shrunken_ratios(seen: Array, expected: Array) -> Array:
-    """Posterior means of the genes' ratios under a gamma prior of mean 1, (genes,).
-
-    Counts are Poisson with mean ``expected * ratio``, and ratios gamma with shape and rate `a`, so
-    that counts are negative binomial; `a` is where the likelihood of all genes is highest.
+def responsibilities(log_likelihood: Array, told: NDArray[np.bool_]) -> Array:
+    """Return how likely each prior is for each gene, (genes, priors), weights learnt by EM.
 
     Parameters
     ----------
-    seen, expected : ndarray of shape (genes,)
-        Counts of a class, and their expectation.
-
-    References
-    ----------
-    Robbins 1956, An empirical Bayes approach to statistics, Proc. Third Berkeley Symposium 1,
-    157-163.
+    log_likelihood : ndarray of shape (genes, priors)
+    told : ndarray of bool, shape (genes,)
+        Genes that the weights are learnt from.
     """
-    told = expected > LEAST
-    if not told.any():
-        return np.ones(len(seen))
-    counts, means = seen[told], expected[told]
-
-    def loss(log_a: float) -> float:
-        a = np.exp(log_a)
-        terms = gammaln(counts + a) - gammaln(a) + a * np.log(a) - (counts + a) * np.log(a + means)
-        return -float(terms.sum())
-
-    a = np.exp(minimize_scalar(loss, bounds=STRENGTHS, method="bounded").x)
-    return (seen + a) / (expected + a)
+    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    known, weights = likelihood[told], np.full(likelihood.shape[1], 1 / likelihood.shape[1])
+    for _ in range(ROUNDS):
+        weights = (known * (weights / (known @ weights)[:, None])).mean(axis=0)
+    return softmax(np.log(np.maximum(likelihood * weights, 1e-300)), axis=1)

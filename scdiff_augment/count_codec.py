@@ -247,7 +247,7 @@ class CountCodec:
             for start in range(0, len(z), BLOCK):
                 block = slice(start, start + BLOCK)
                 totals.add(codes[block], as_dense(counts[block]), self.rates(z[block])[0])
-        return torch.from_numpy(totals.log_ratios(self.dispersion_))
+        return torch.from_numpy(totals.log_ratios())
 
     def rates(
         self, z: NDArray[np.float32], shift: Tensor | None = None
