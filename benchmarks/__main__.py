@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import across, compare, report, statistics, sync
+from benchmarks import across, compare, report, statistics, sync, when_page
 from benchmarks.backends import BACKENDS, connected
 from benchmarks.config import Config, load_config, read_yaml
 from benchmarks.index_page import write_index
@@ -39,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Run a study: data sets x strategies x classifiers x folds, or a study of "
         "the generator where the config has the key 'study'. What an earlier run has computed is "
-        "not computed again. `sync --help`, `compare --help` and `ranks --help` tell of three more "
-        "commands.",
+        "not computed again. `sync --help`, `compare --help`, `ranks --help` and `when --help` "
+        "tell of four more commands.",
     )
     found.add_argument("config", type=Path, help="a YAML file, for example in benchmarks/configs/")
     found.add_argument(
@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return sync.main(given[1:])
     if given[:1] == ["ranks"]:
         return across.main(given[1:])
+    if given[:1] == ["when"]:
+        return when_page.main(given[1:])
     if given[:1] == ["compare"]:
         return main(compare.main(given[1:]))
     arguments = parser().parse_args(given)

@@ -74,7 +74,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         noised to the level from which this share of the sampler's steps remains; such a class
         needs at least 2 cells.
 
-    temperature : float, default=0.5
+    temperature : float, default=0.7
         Standard deviation of the noise that cells are made of. Real cells vary as with 1, but
         classifiers learn types better from cells that stray less from their class.
 
@@ -203,7 +203,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] | None = None,
         strength: float = 1.0,
-        temperature: float = 0.5,
+        temperature: float = 0.7,
         balance: float = 0.5,
         judge: Any = None,
         generator: LatentDiffusion | None = None,

@@ -98,7 +98,7 @@ Temperature = Annotated[
     typer.Option(
         min=0.01,
         help="Noise that cells are made of: 1 as real cells vary, less closer to their class's "
-        "typical cell. [default: sample 1, oversample 0.5]",
+        "typical cell. [default: sample 1, oversample 0.7]",
     ),
 ]
 Seed = Annotated[
