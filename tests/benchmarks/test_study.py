@@ -296,3 +296,35 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     assert start(name="few", strategies=["none", "smote"]) == 0
     assert cli.main(["ranks", "reports/one", "reports/few"]) == cli.BAD_INPUT
     assert "share 2 arms (none, smote); ranks need at least 3" in capsys.readouterr().err
+
+
+def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
+    split = RAW["split"] | {"n": [3, 4]}
+    scores = ["macro_f1", "rare_pr_auc"]
+    for name, seed in [("one", 0), ("two", 1)]:
+        assert start(name=name, seed=seed, split=split, scores=scores) == 0
+    folders = ["reports/one", "reports/two"]
+    assert cli.main(["when", *folders]) == 0
+    table = pd.read_csv("reports/when_to_use/leads.csv")
+    assert len(table) == 2 * 2 * 2 * 2  # scores, studies, n, classifiers; no other maker
+    rows = pd.read_parquet("reports/one/rows.parquet")
+    mine = rows[(rows["classifier"] == "knn") & (rows["n"] == 3)]
+    wide = mine.pivot(index="fold_index", columns="strategy", values="macro_f1")
+    bar = wide[["none", "class_weight", "smote"]]
+    best = [bar.iloc[1 - i].idxmax() for i in range(2)]  # of two folds, on the other one
+    expected = np.mean([wide["diffusion"].iloc[i] - bar.iloc[i][best[i]] for i in range(2)])
+    found = table.query("dataset == 'toy (one)' and n == 3 and score == 'macro_f1'")
+    assert found.set_index("classifier").loc["knn", "lead"] == pytest.approx(expected, abs=1e-4)
+    html = Path("reports/when_to_use/index.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert page.outside == ["../one/index.html", "../two/index.html"]
+    assert "up to 20 cells of a type" in " ".join(page.text)
+    assert "When to use it: diffusion" in Path("reports/index.html").read_text()
+    capsys.readouterr()
+    assert cli.main(["when", *folders, "--arm", "smot"]) == cli.BAD_INPUT
+    assert "those are none, class_weight, smote, diffusion" in capsys.readouterr().err
+    folds = {"kind": "repeated_stratified_cv", "n_splits": 2}
+    assert start(name="three", split=folds, scores=["macro_f1"]) == 0
+    assert cli.main(["when", "reports/three"]) == cli.BAD_INPUT
+    assert "Needs learning curves" in capsys.readouterr().err
