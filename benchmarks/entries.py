@@ -41,6 +41,9 @@ class StrategySpec:
         Whether a second arm has its thresholds tuned after it.
     share : float
         New cells, as a share of what ``sampling_strategy`` asks for.
+    draws : int or None
+        Draws or repeats in which it is run, the first ones; None for all. For a null, whose mean
+        needs less precision than what is compared.
     """
 
     label: str
@@ -48,6 +51,7 @@ class StrategySpec:
     params: dict[str, Any] = field(default_factory=dict)
     thresholds: bool = False
     share: float = 1.0
+    draws: int | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -148,6 +152,9 @@ def dataset_of(entry: Any, folder: Path) -> DatasetSpec:
     )
 
 
+STRATEGY_KEYS = ("name", "label", "params", "thresholds", "shares", "draws")
+
+
 def strategies_of(entry: Any) -> list[StrategySpec]:
     """Return the strategy of an entry, once for each of its shares.
 
@@ -164,7 +171,7 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
     if not isinstance(entry, Mapping):
         return [StrategySpec(choose("strategy", entry, STRATEGIES), entry)]
     for key in entry:
-        choose("key of a strategy", key, ("name", "label", "params", "thresholds", "shares"))
+        choose("key of a strategy", key, STRATEGY_KEYS)
     name = choose("strategy", entry.get("name"), STRATEGIES)
     params = entry.get("params") or {}
     if not isinstance(params, Mapping):
@@ -181,6 +188,14 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
     if not numbers or not shares:
         raise ValueError(f"shares={shares!r} of strategy {name!r} must be a list of numbers > 0.")
     label = str(entry.get("label") or name)
+    draws = entry.get("draws")
+    if draws is not None:
+        draws = whole(f"draws of strategy {name!r}", draws, 1)
+        if not STRATEGIES[name].control or name == "oracle":
+            raise ValueError(
+                f"draws={draws} of strategy {name!r}: what is compared needs the same folds; only "
+                f"a null may have fewer. Leave the key out."
+            )
     return [
         StrategySpec(
             label if share == 1 else f"{label}_x{share:g}",
@@ -188,6 +203,7 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
             dict(params),
             thresholds,
             float(share),
+            draws,
         )
         for share in shares
     ]

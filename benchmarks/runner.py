@@ -153,7 +153,12 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
             require_apart(data, fold, config.split_params.get("key"))
         pairs += [(data, fold) for fold in folds]
     pairs.sort(key=lambda pair: pair[1].repeat)
-    return [Unit(config, data, fold, spec) for data, fold in pairs for spec in config.strategies]
+    return [
+        Unit(config, data, fold, spec)
+        for data, fold in pairs
+        for spec in config.strategies
+        if spec.draws is None or fold.repeat < spec.draws
+    ]
 
 
 def run(

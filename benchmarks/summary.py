@@ -94,7 +94,7 @@ class Summary:
         Returns
         -------
         DataFrame
-            Folds that every arm finished.
+            Folds that every arm finished; NaN where a null has fewer draws.
         """
         done = block.rows[(block.rows["classifier"] == classifier) & (block.rows["status"] == "ok")]
         main = self._wide(done, self.config.main_score)
@@ -109,7 +109,9 @@ class Summary:
     def _wide(self, done: pd.DataFrame, score: str) -> pd.DataFrame:
         wide = done.pivot(index="fold_index", columns="strategy", values=score)
         order = [a for a in self.config.arms if a in wide]
-        return wide[order].dropna(axis=1, how="all").dropna()
+        wide = wide[order].dropna(axis=1, how="all")
+        fewer = [a for a, spec in self.config.arm_strategies.items() if spec.draws is not None]
+        return wide.dropna(subset=[a for a in wide if a not in fewer])
 
     def curve(self, dataset: str, rare_set: str, classifier: str) -> pd.DataFrame:
         """Return the main score over n.

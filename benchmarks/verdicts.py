@@ -126,7 +126,8 @@ def verdicts(
     for classifier, mine in part.groupby("classifier", sort=False, observed=True):
         done = mine[mine["status"] == "ok"]
         wide = done.pivot(index="fold_index", columns="strategy", values=score)
-        wide = wide.reindex(columns=done["strategy"].unique()).dropna(axis=1, how="all").dropna()
+        wide = wide.reindex(columns=done["strategy"].unique()).dropna(axis=1, how="all")
+        wide = wide[[s for s in wide if s not in controls or s == "oracle"]].dropna()
         arms = [str(s) for s in wide.columns if s not in controls]
         if wide.empty or not arms:
             continue

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.runner import load_datasets, make_units, run
 from benchmarks.store import prepare_folder
 from benchmarks.summary import Summary
-from benchmarks.verdicts import BEST_TRIVIAL, out_of_fold_best
+from benchmarks.verdicts import BEST_TRIVIAL, out_of_fold_best, verdicts
 
 
 @pytest.fixture
@@ -42,3 +42,30 @@ def test_the_best_trivial_arm_has_the_calibration_of_what_was_chosen_in_each_fol
 def test_one_trivial_arm_is_the_best_of_itself(summarise):
     found = summarise(strategies=["none"]).reliability("logistic_regression")
     np.testing.assert_array_equal(found[BEST_TRIVIAL], found["none"])
+
+
+def test_a_null_with_fewer_draws_takes_no_fold_from_the_others(summarise):
+    split = {"kind": "rare_cell_draw", "rare": ["D"], "n": [2, 5], "n_other": 30, "draws": 3}
+    null = {"name": "null", "params": {"of": "random_oversampler"}, "draws": 1}
+    strategies = ["none", "random_oversampler", "oracle"]
+    with_null = summarise(split=split, strategies=[*strategies, null])
+    rows = with_null.rows
+    assert rows.groupby("strategy")["fold"].nunique().to_dict() == {
+        "none": 6, "random_oversampler": 6, "oracle": 6, "null": 2,
+    }  # fmt: skip
+    block = with_null.blocks[0]
+    wide = with_null.with_bar(block, "logistic_regression", "macro_f1")
+    assert len(wide) == 3
+    assert wide["null"].notna().sum() == 1
+    curve = with_null.curve(block.dataset, block.rare_set, "logistic_regression")
+    assert set(curve["arm"]) == {*strategies, "null", BEST_TRIVIAL}
+    part = block.rows
+    found = verdicts(part, "macro_f1", ["none", "random_oversampler"], ["oracle", "null"])
+    without = part[part["strategy"] != "null"]
+    assert found == verdicts(without, "macro_f1", ["none", "random_oversampler"], ["oracle"])
+
+
+@pytest.mark.parametrize("name", ["smote", "oracle"])
+def test_what_is_compared_needs_all_folds(summarise, name):
+    with pytest.raises(ValueError, match="needs the same folds; only a null may have fewer"):
+        summarise(strategies=["none", {"name": name, "draws": 1}])
