@@ -71,13 +71,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def together(studies: Sequence[Study]) -> tuple[pd.DataFrame, list[str], list[str]]:
+def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Return the rows of several studies, their common arms without controls, and the trivial ones.
 
     Parameters
     ----------
     studies : sequence of Study
         Each with its rows.
+    least : int, default=3
+        Arms that they must share.
 
     Returns
     -------
@@ -88,16 +90,16 @@ def together(studies: Sequence[Study]) -> tuple[pd.DataFrame, list[str], list[st
     Raises
     ------
     ValueError
-        If the studies share fewer than three arms.
+        If the studies share fewer arms.
     """
     first = studies[0].config
     arms = [a for a in first.arms if a not in first.control_arms]
     arms = [a for a in arms if all(a in s.config.arms for s in studies)]
-    if len(arms) < 3:
+    if len(arms) < least:
         names = ", ".join(s.config.name for s in studies)
         raise ValueError(
-            f"The studies {names} share {len(arms)} arms ({', '.join(arms) or 'none'}); ranks "
-            "need at least 3. Name studies of the same strategies."
+            f"The studies {names} share {len(arms)} arms ({', '.join(arms) or 'none'}), and at "
+            f"least {least} are needed. Name studies of the same strategies."
         )
     named = [s.rows["dataset"].unique() for s in studies]
     every = pd.Series([name for names in named for name in names])

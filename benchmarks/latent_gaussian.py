@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from scdiff_augment import DiffusionOversampler
 from scdiff_augment.backbone import generators
+from scdiff_augment.class_profiles import Piece
 from scdiff_augment.codec import codec_for
 from scdiff_augment.expression import put_together, take_apart
 from scdiff_augment.mixture import class_mixture
@@ -82,17 +83,16 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             mixture = class_mixture(
                 z, torch.from_numpy(codes), len(classes), torch.from_numpy(weight).float()
             )
-            shift = codec.class_shift([(parts.values, z.numpy(), codes)], len(classes))
+            shift = codec.class_shift([Piece(parts.values, z.numpy(), codes)], len(classes))
 
         def draw(labels: NDArray) -> NDArray[np.float32]:
             component = torch.from_numpy(np.searchsorted(classes, labels))
             noise = torch.randn(len(labels), z.shape[1], generator=generator)
             noise[:, : codec.n_latent] *= self.temperature
-            scaled = noise * mixture.variances[component].sqrt()  # (cells, D)
             z_new = mixture.means[component].clone()
-            for k in component.unique():
-                rows = component == k
-                z_new[rows] += scaled[rows] @ mixture.axes[k].T
+            for k in component.unique():  # the symmetric root, as the chain of diffusion has it
+                rows, axes = component == k, mixture.axes[k]
+                z_new[rows] += (noise[rows] @ axes * mixture.variances[k].sqrt()) @ axes.T
             values, factor = codec.decode(z_new.numpy(), rng, self.overdispersion, shift[component])
             return put_together(values, parts.kind, total=parts.total, factor=factor)
 

@@ -29,7 +29,7 @@ class Lead:
     difference : Interval
         Mean over data sets of means over their comparisons; ``folds`` counts the comparisons.
     gap_closed : float
-        Share of the way from the bar to the oracle, of sums over the comparisons.
+        Share of the way from the bar to the oracle, both averaged as the lead is.
     """
 
     classifier: str
@@ -67,8 +67,20 @@ def leads(
     DataFrame
         One row per data set, set of rare types, n, classifier and reference: ``lead`` (mean),
         ``variance`` of that mean with the corrected resampled t, ``freedom``, ``gap`` to the oracle
-        of the reference, ``separation`` and ``folds``.
+        of the reference, ``separation`` and ``folds``. Comparisons of one fold are left out: their
+        lead has no interval.
+
+    Raises
+    ------
+    ValueError
+        If the rows lack the score or the separation.
     """
+    for name in (score, "separation"):
+        if name not in rows or rows[name].isna().all():
+            raise ValueError(
+                f"The studies have no {name!r} in their rows: they were computed by an earlier "
+                "version, or without that score. Compute them anew."
+            )
     found = []
     for block in blocks(rows):
         where = {"dataset": block.dataset, "rare_set": block.rare_set, "n": block.n}
@@ -76,7 +88,7 @@ def leads(
         for verdict in verdicts(block.rows, score, trivial, controls):
             for contrast in verdict.contrasts:
                 turned = _as_lead_of(arm, contrast)
-                if turned is None:
+                if turned is None or contrast.difference.folds < 2:
                     continue
                 reference, sign = turned
                 interval = contrast.difference
@@ -105,28 +117,30 @@ def _as_lead_of(arm: str, contrast: Contrast) -> tuple[str, int] | None:
 
 
 def _variance(interval: Interval) -> float:
-    if np.isnan(interval.low):
-        return float("nan")
+    if np.isnan(interval.low):  # all folds differ by the same
+        return 0.0
     reach = (interval.high - interval.low) / 2
     return float((reach / stats.t.ppf(0.975, interval.folds - 1)) ** 2)
 
 
-def pooled(table: pd.DataFrame) -> Interval:
+def pooled(table: pd.DataFrame, value: str = "lead") -> Interval:
     """Return the mean lead over comparisons, every data set with the same weight.
 
-    The variance is the sum of the comparisons' own, squared weights on them, and its degrees of
-    freedom are those of [1]_. Comparisons of one data set share test cells, so the interval holds
-    for these data sets, not for others.
+    Comparisons of one data set have the same test cells, so their variances do not average out:
+    that of a data set is the mean of its comparisons', as if they were one. Data sets are
+    independent: their variances add up, with the degrees of freedom of [1]_.
 
     Parameters
     ----------
     table : DataFrame
         Rows of `leads`.
+    value : str, default="lead"
+        Which column to average.
 
     Returns
     -------
     Interval
-        Without ends where a comparison has one fold.
+        Its ``folds`` are the comparisons.
 
     References
     ----------
@@ -135,14 +149,13 @@ def pooled(table: pd.DataFrame) -> Interval:
     """
     if table.empty:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    sizes = table.groupby("dataset", observed=True)["lead"].transform("size")
-    weight = (1 / sizes / table["dataset"].nunique()).to_numpy()
-    mean = float((weight * table["lead"]).sum())
-    parts = weight**2 * table["variance"].to_numpy()
+    sets = table.groupby("dataset", observed=True)[[value, "variance", "freedom"]].mean()
+    mean = float(sets[value].mean())
+    parts = sets["variance"] / len(sets) ** 2
     total = float(parts.sum())
-    if np.isnan(total) or total == 0:
+    if total == 0:
         return Interval(mean, float("nan"), float("nan"), len(table))
-    freedom = total**2 / float((parts**2 / table["freedom"]).sum())
+    freedom = total**2 / float((parts**2 / sets["freedom"]).sum())
     reach = float(stats.t.ppf(0.975, freedom) * np.sqrt(total))
     return Interval(mean, mean - reach, mean + reach, len(table))
 
@@ -179,9 +192,8 @@ def with_few(table: pd.DataFrame, reference: str) -> dict[str, Lead]:
 
 
 def _lead(classifier: str, part: pd.DataFrame) -> Lead:
-    gaps = part["gap"].sum()
-    closed = float(part["lead"].sum() / gaps) if gaps > ROPE * len(part) else float("nan")
-    return Lead(classifier, pooled(part), closed)
+    lead, gap = pooled(part), pooled(part, "gap").mean
+    return Lead(classifier, lead, lead.mean / gap if gap > ROPE else float("nan"))
 
 
 def by_separation(table: pd.DataFrame) -> pd.DataFrame:
@@ -203,13 +215,3 @@ def by_separation(table: pd.DataFrame) -> pd.DataFrame:
     wide = mine.pivot_table(index=keys, columns="n", values="lead", observed=True)
     wide.insert(0, "separation", mine.groupby(keys, observed=True)["separation"].mean())
     return wide.sort_values("separation").reset_index()
-
-
-def wilcoxon(table: pd.DataFrame, reference: str) -> float:
-    """Return the p-value that the median lead over all comparisons is not 0, NaN below six.
-
-    Each comparison's lead is averaged over classifiers first: they share folds and cells.
-    """
-    mine = table[table["reference"] == reference]
-    means = mine.groupby(["dataset", "rare_set", "n"], observed=True)["lead"].mean()
-    return float(stats.wilcoxon(means).pvalue) if len(means) > 5 else float("nan")

@@ -98,7 +98,7 @@ def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
     ValueError
         If the studies have no such arm, no trivial one, or no numbers of training cells.
     """
-    rows, arms, trivial = together(studies)
+    rows, arms, trivial = together(studies, 2)
     if arm not in arms:
         raise ValueError(
             f"'{arm}' is no arm that all these studies have; those are {', '.join(arms)}."
@@ -135,13 +135,12 @@ def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
 
 
 def _section(title: str, table: pd.DataFrame, others: Sequence[str]) -> dict[str, Any]:
-    references = [BEST_TRIVIAL, *others]
+    references = [r for r in (BEST_TRIVIAL, *others) if r in set(table["reference"])]
     return {
         "title": title,
         "sizes": sorted(int(n) for n in table["n"].unique()),
         "grids": [(r, when.by_n(table, r), when.with_few(table, r)) for r in references],
         "separation": when.by_separation(table).to_dict("records"),
-        "p": {r: when.wilcoxon(table, r) for r in references},
     }
 
 
@@ -164,13 +163,15 @@ def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list
     for score, table in tables.items():
         name = SCORES[score].title
         few = when.with_few(table, BEST_TRIVIAL)
-        found.append(
-            f"{name}, up to {when.FEW} cells of a type: "
-            + _listed(few.values(), "clearly better", {"better"})
-            + _listed(few.values(), "ahead, not clearly", {"ahead"})
-            + _listed(few.values(), "level", {"level"})
-            + _listed(few.values(), "behind", {"behind", "worse"})
-        )
+        if few:
+            found.append(
+                f"{name}, up to {when.FEW} cells of a type: "
+                + _listed(few.values(), "clearly better", {"better"})
+                + _listed(few.values(), "ahead, not clearly", {"ahead"})
+                + _listed(few.values(), "level", {"level"})
+                + _listed(few.values(), "behind, not clearly", {"behind"})
+                + _listed(few.values(), "clearly worse", {"worse"})
+            )
         behind = [
             f"{_title(c)} at n = {', '.join(str(n) for n, lead in by.items() if _loses(lead))}"
             for c, by in when.by_n(table, BEST_TRIVIAL).items()

@@ -137,6 +137,8 @@ class Backbone(BaseEstimator):
         self.n_features_in_, self.genes_ = parts.values.shape[1], cells.genes
         self.conditions_: dict[str, NDArray] = {}  # an earlier fit's are void
         self.classifiers_: dict[str, LatentClassifier] = {}
+        self.gene_shifts_: dict[str, torch.Tensor] = {}
+        self._codes: dict[str, NDArray] = {}
         self.history_: dict[str, Any] = {"notes": cells.notes, "expression": parts.kind}
         self._kind, self._total = parts.kind, parts.total
         self._weight = torch.from_numpy(weight).float()
@@ -144,11 +146,17 @@ class Backbone(BaseEstimator):
         with bounded_threads(self.n_jobs), team.on_device(device_of(self.device)):
             self._fit_codec(parts, None if codes is None else codes[rows])
             z, self.training_hashes_ = cells.encode(self.codec_)
-            self._z = torch.from_numpy(z)
-            self._kept = parts.values if parts.kind == "real" else as_csr(parts.values), rows
+            self._keep(z, parts, rows)
             self.sigma_max_ = 10 * float(self._z.std(dim=0).max())
             self._fit_denoiser(codes)
         return self
+
+    def hold(self, parts: Expression) -> None:
+        """Take other cells for those that conditions are learnt from, all with one weight."""
+        with bounded_threads(self.n_jobs):
+            self._keep(self.codec_.encode(parts), parts, np.arange(len(parts.values)))
+        self._weight = torch.full((len(parts.values),), 1 / len(parts.values))
+        self._codes = {}
 
     def encode(self, X: Any) -> NDArray[np.float32]:
         """Latents of real cells.
@@ -292,6 +300,12 @@ class Backbone(BaseEstimator):
                 f"{parts.values.shape[0]} cells and {parts.values.shape[1]} features"
             )
 
+    def _keep(self, z: NDArray[np.float32], parts: Expression, rows: NDArray[np.int64]) -> None:
+        """Keep latents, and the values of some rows, for conditions that are added later."""
+        self._z = torch.from_numpy(z)
+        values = parts.values.copy() if parts.kind == "real" else as_csr(parts.values)
+        self._kept: tuple[Any, NDArray[np.int64]] | None = (values, rows)
+
     def _fit_denoiser(self, codes: NDArray[np.int64] | None) -> None:
         groups = clusters(self._z, self._torch) if codes is None else torch.from_numpy(codes)
         self.denoiser_ = learning.denoiser_for(
@@ -334,6 +348,8 @@ class Backbone(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
+        if "_kept" in state:
+            state["_kept"] = None  # a pickle holds no cells, as a saved model does not
         if "_torch" in state:  # by value: joblib, which caches steps of pipelines, hashes this
             state["_torch"] = state["_torch"].get_state().numpy()
         return state

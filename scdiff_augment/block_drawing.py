@@ -27,7 +27,13 @@ _one_at_a_time = threading.Lock()
 def lean(model: LatentDiffusion) -> LatentDiffusion:
     """Copy what draws cells, without what remembers those of `fit`: it is sent to workers."""
     ours = copy.copy(model)
-    for name, nothing in (("_z", None), ("_weight", None), ("_kept", None), ("history_", {})):
+    for name, nothing in (
+        ("_z", None),
+        ("_weight", None),
+        ("_kept", None),
+        ("_codes", {}),
+        ("history_", {}),
+    ):
         setattr(ours, name, nothing)
     ours.training_hashes_ = np.empty(0, dtype=np.uint64)
     return ours.set_params(verbose=False, device=str(device_of(model.device)))

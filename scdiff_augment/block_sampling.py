@@ -126,6 +126,7 @@ def model_hash(model: LatentDiffusion) -> str:
     modules = [model.denoiser_, *model.classifiers_.values()]
     modules += [m for m in vars(model.codec_).values() if isinstance(m, torch.nn.Module)]
     tensors = [t for module in modules for t in module.state_dict().values()]
+    tensors += model.gene_shifts_.values()
     arrays = (v for v in vars(model.codec_).values() if isinstance(v, np.ndarray))
     tensors += [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
     return f"{_hash(tensors)}-{digest(model.training_hashes_)}"

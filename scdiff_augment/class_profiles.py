@@ -16,16 +16,48 @@ References
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import gammaln, softmax
+from torch import Tensor
+
+from .blocking import as_dense, cells_per_block
 
 Array = NDArray[np.float64]
 
-Piece = tuple[Any, NDArray[np.float32], NDArray[np.int64]]
-"""Some cells: values (cells, genes), dense or CSR; latents (cells, n_latent); class codes."""
+
+class Piece(NamedTuple):
+    """Some cells of a condition.
+
+    Attributes
+    ----------
+    values : ndarray or csr_matrix of shape (cells, genes)
+    z : ndarray of shape (cells, n_latent)
+        Their latents.
+    codes : ndarray of shape (cells,)
+        Their classes.
+    others : mapping of str to ndarray of shape (cells,)
+        Their classes in conditions that are known already.
+    """
+
+    values: Any
+    z: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    others: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
+
+    def blocks(self) -> Iterator[Piece]:
+        """Cut into pieces small enough to be dense."""
+        size = cells_per_block(self.values.shape[1])
+        for start in range(0, len(self.z), size):
+            rows = slice(start, start + size)
+            others = {name: codes[rows] for name, codes in self.others.items()}
+            yield Piece(as_dense(self.values[rows]), self.z[rows], self.codes[rows], others)
+
 
 LEAST = 0.1
 """Expected counts below which a gene says nothing about how far genes stray."""
@@ -64,9 +96,32 @@ class ClassTotals:
             self.expected[k] += rates[rows].sum(axis=0, dtype=np.float64)
 
     def log_ratios(self) -> NDArray[np.float32]:
-        """Return log of counts over expected counts, shrunken towards 0, (n_classes, n_genes)."""
-        found = [shrunken_ratios(s, e) for s, e in zip(self.seen, self.expected, strict=True)]
+        """Return log of counts over expected counts, shrunken towards 0, (n_classes, n_genes).
+
+        Expected counts are those of cells as deep as the ones that were seen.
+        """
+        depth = self.seen.sum(axis=1) / np.maximum(self.expected.sum(axis=1), 1e-12)
+        expected = self.expected * depth[:, None]
+        found = [shrunken_ratios(s, e) for s, e in zip(self.seen, expected, strict=True)]
         return np.log(np.stack(found)).astype(np.float32)
+
+
+def shift_of(tables: Mapping[str, Tensor], codes: Mapping[str, Any]) -> Tensor | None:
+    """Return what classes add to each cell's genes, (cells, genes), or None where nothing does.
+
+    Parameters
+    ----------
+    tables : mapping of str to Tensor of shape (n_classes, genes)
+        By condition.
+    codes : mapping of str to Tensor or ndarray of shape (cells,)
+        Class of each cell, by condition.
+    """
+    total = None
+    for name, classes in codes.items():
+        if name in tables:
+            added = tables[name][torch.as_tensor(classes)]
+            total = added if total is None else total.add_(added)
+    return total
 
 
 def shrunken_ratios(seen: Array, expected: Array) -> Array:

@@ -35,8 +35,9 @@ class Conditioned(Backbone):
         """Learn to steer towards the classes of one more annotation.
 
         Beside the gradients, which act in the latent, each class gets what its counts have in each
-        gene beyond those that its cells' latents let expect, shrunken by empirical Bayes; decoded
-        cells of the class have it, too. Of a stream given to `fit`, the cells of the codec tell it.
+        gene beyond those that its cells' latents, and their classes in conditions added before, let
+        expect, shrunken by empirical Bayes. `sample` adds it to new cells. Of a stream given to
+        `fit`, the cells of the codec tell it; of `X`, each condition by itself.
 
         Parameters
         ----------
@@ -75,9 +76,9 @@ class Conditioned(Backbone):
         if X is not None:
             z = torch.from_numpy(self.encode(X))
             weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
-        elif z is None:
+        elif z is None or self._kept is None:
             raise ValueError(
-                f"a model that was loaded, or pretrained for a sampler, holds no cells to learn "
+                f"a model that was loaded from a folder or a pickle holds no cells to learn "
                 f"condition '{name}' from. Pass them: add_condition('{name}', labels, X)."
             )
         whose = "`X`" if X is not None else "`fit`"
@@ -88,13 +89,13 @@ class Conditioned(Backbone):
         with bounded_threads(self.n_jobs), team.on_device(device_of(self.device)):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
-            shift = self.codec_.class_shift(self._pieces(X, codes), len(classes))
+            pieces = self._pieces(name, X, z.numpy(), codes)
+            shift = self.codec_.class_shift(pieces, len(classes), self.gene_shifts_)
             made = learning.classifier_for(z, target, len(classes), weight, width, self._torch)
             steps = learning.train_classifier(
                 made, z, target, weight, self.ladder_, self.classifier_steps, self._torch
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
-            made.gene_shift = shift
             carried = []
             if outer is not None:
                 made.effects, sources = learn_effects(*outer, z, codes, len(classes))
@@ -105,20 +106,32 @@ class Conditioned(Backbone):
         self.history_ |= {"notes": notes + carried, f"carried:{name}": carried}
         self.history_[f"classifier_loss:{name}"] = losses
         self.classifiers_[name], self.conditions_[name] = made, classes
+        self.gene_shifts_[name] = shift
+        self._codes.pop(name, None)
+        if X is None:
+            self._codes[name] = codes
         return self
 
-    def _pieces(self, X: Any, codes: NDArray[np.int64]) -> Iterator[Piece]:
+    def _pieces(
+        self, name: str, X: Any, z: NDArray[np.float32], codes: NDArray[np.int64]
+    ) -> Iterator[Piece]:
         """Yield the cells of X by blocks, or those of `fit` that the codec was learnt from."""
         if X is None:
-            assert self._z is not None
+            assert self._kept is not None
             values, rows = self._kept
-            yield values, self._z.numpy()[rows], codes[rows]
+            others = {k: known[rows] for k, known in self._codes.items() if k != name}
+            yield Piece(values, z[rows], codes[rows], others)
             return
         first = 0
         for parts in self._parts_of(X):
-            z = self.codec_.encode(parts)
-            yield parts.values, z, codes[first : first + len(z)]
-            first += len(z)
+            last = first + len(parts.values)
+            if last > len(codes):
+                raise ValueError(
+                    f"the blocks gave {len(codes)} cells when they were read first, and more the "
+                    f"second time. They must give the same each time."
+                )
+            yield Piece(parts.values, z[first:last], codes[first:last])
+            first = last
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder of safetensors and JSON.

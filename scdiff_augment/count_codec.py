@@ -9,7 +9,7 @@ of unseen cells too much, by the error of the rates; drawn cells lie between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .blocking import as_dense
-from .class_profiles import ClassTotals, Piece
+from .class_profiles import ClassTotals, Piece, shift_of
 from .dispersion import gene_dispersion
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
@@ -240,13 +239,18 @@ class CountCodec:
             pass
         return codec
 
-    def class_shift(self, pieces: Iterable[Piece], n_classes: int) -> Tensor:
-        """Return what to add to the logits of each class's genes, (n_classes, genes)."""
+    def class_shift(
+        self, pieces: Iterable[Piece], n_classes: int, tables: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return what to add to the logits of each class's genes, (n_classes, genes).
+
+        `tables` are those of other conditions, beyond which the classes' own is learnt.
+        """
         totals = ClassTotals(n_classes, len(self.decoder_.genes.bias))
-        for counts, z, codes in pieces:
-            for start in range(0, len(z), BLOCK):
-                block = slice(start, start + BLOCK)
-                totals.add(codes[block], as_dense(counts[block]), self.rates(z[block])[0])
+        for piece in pieces:
+            for cells in piece.blocks():
+                rates, _ = self.rates(cells.z, shift_of(tables or {}, cells.others))
+                totals.add(cells.codes, cells.values, rates)
         return torch.from_numpy(totals.log_ratios())
 
     def rates(

@@ -17,6 +17,7 @@ from scipy import sparse
 from torch import Tensor
 
 from .blocking import as_csr
+from .class_profiles import shift_of
 from .count_codec import CountCodec
 from .devices import device_of
 from .drawing import Drawing
@@ -36,11 +37,17 @@ class OnHost:
         self._drawing, self._codec = drawing, model.codec_
         self._denoiser, self._n_latent = model.denoiser_, len(model.denoiser_.scale)
         self._overdispersion = model.overdispersion
+        # A gradient of weight below 1 leads part of the way to a class; its genes follow.
+        self._tables = {
+            name: model.gene_shifts_[name] * min(drawing.scales[name], 1.0)
+            for name in drawing.wanted.classes
+            if name in model.gene_shifts_
+        }
 
     def dense(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
         """Draw cells as an array."""
         z = self._latents(block, noise).cpu().numpy()
-        shift = self._drawing.gene_shift(block)
+        shift = self._shift(block)
         return self._codec.decode(
             z, rng, self._overdispersion, None if shift is None else shift.cpu()
         )
@@ -49,6 +56,9 @@ class OnHost:
         """Draw cells as they are stored: counts as CSR, real values as an array."""
         values, factor = self.dense(block, noise, rng)
         return (as_csr(values) if isinstance(self._codec, CountCodec) else values), factor
+
+    def _shift(self, block: slice) -> Tensor | None:
+        return shift_of(self._tables, self._drawing.classes(block))
 
     def _latents(self, block: slice, noise: torch.Generator) -> Tensor:
         return self._drawing.latents(self._denoiser, block, self._n_latent, noise)
@@ -61,6 +71,7 @@ class OnDevice(OnHost):
         super().__init__(model, drawing.on(device))
         self._denoiser = copy.deepcopy(model.denoiser_).to(device)
         self._device = device
+        self._tables = {name: table.to(device) for name, table in self._tables.items()}
         if isinstance(codec := model.codec_, CountCodec):
             self._decoder = copy.deepcopy(codec.decoder_).to(device)
             dispersion = np.float32(model.overdispersion) * codec.dispersion_
@@ -82,7 +93,7 @@ class OnDevice(OnHost):
         sizes = (z[:, -len(mean) :] * std + mean).clamp(low, high).exp()  # (B, 1 or 2)
         chance = torch.Generator(self._device).manual_seed(int(rng.integers(2**63)))
         with torch.no_grad():
-            rates = self._decoder(z, self._drawing.gene_shift(block)).exp_() * sizes[:, :1]
+            rates = self._decoder(z, self._shift(block)).exp_() * sizes[:, :1]
             counts = draw_counts_on(rates, self._dispersion, chance)
         return _to_host(counts), sizes[:, 1].cpu().double().numpy() if len(mean) == 2 else None
 

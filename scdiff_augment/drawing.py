@@ -73,15 +73,9 @@ class Drawing(NamedTuple):
             )
         return z if self.wanted.shift is None else z + self.wanted.shift[block]
 
-    def gene_shift(self, block: slice) -> Tensor | None:
-        """Return what the cells' classes add to the decoder's genes, (B, genes)."""
-        total = None
-        for name, codes in self.wanted.classes.items():
-            table = self.classifiers[name].gene_shift
-            if table is not None:
-                added = table[codes[block]]
-                total = added if total is None else total + added
-        return total
+    def classes(self, block: slice) -> dict[str, Tensor]:
+        """Return the classes that were asked for, (B,) by condition."""
+        return {name: codes[block] for name, codes in self.wanted.classes.items()}
 
     def part(self, block: slice) -> Drawing:
         """Return the drawing of some of the cells alone."""

@@ -36,24 +36,18 @@ class LatentClassifier(nn.Module):
         Adds to the classes' log densities.
     effects : Effects, optional
         What the classes change within the groups of another condition.
-    gene_shift : Tensor of shape (n_classes, n_genes), optional
-        What each class adds to the decoder's genes; see `class_profiles`.
     """
-
-    gene_shift: Tensor | None
 
     def __init__(
         self,
         mixture: NoisyMixture,
         network: NoiseMLP | None = None,
         effects: Effects | None = None,
-        gene_shift: Tensor | None = None,
     ):
         super().__init__()
         self.mixture = mixture
         self.network = network
         self.effects = effects
-        self.register_buffer("gene_shift", gene_shift)
 
     def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
         """Log probabilities of the classes, (B, K)."""
@@ -76,8 +70,7 @@ class LatentClassifier(nn.Module):
         effects = None
         if meta["within"] is not None:
             effects = Effects.blank(meta["within"], tuple(tensors["effects.shift"].shape))
-        genes = tensors.get("gene_shift")
-        classifier = cls(mixture, network, effects, None if genes is None else genes.clone())
+        classifier = cls(mixture, network, effects)
         classifier.load_state_dict(tensors)
         return classifier.eval()
 

@@ -297,7 +297,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         require_interval(self.guidance_interval)
         model = self._model_of(X, y, weight, random_state)
         for name, labels in {"y": y, **annotations}.items():
-            model.add_condition(name, labels, X=None if self.generator is None else X)
+            model.add_condition(name, labels)
         self.generator_, self.history_ = model, model.history_
         rng = np.random.default_rng(random_state.randint(2**31 - 1))
 

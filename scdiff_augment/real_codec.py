@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .class_profiles import Piece, shrunken_means
+from .class_profiles import Piece, shift_of, shrunken_means
 from .count_codec import common_std, within
 from .encoders import ENCODERS, PCAEncoder, encoder_state
 from .expression import Expression
@@ -67,13 +67,22 @@ class RealCodec:
         coordinates = self.encoder_.transform(self._seen(parts, self._standardise(parts)))
         return ((coordinates - self.latent_mean_) / self.scale_).astype(np.float32)
 
-    def class_shift(self, pieces: Iterable[Piece], n_classes: int) -> Tensor:
-        """Return what to add to each class's standardised values, (n_classes, genes)."""
+    def class_shift(
+        self, pieces: Iterable[Piece], n_classes: int, tables: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return what to add to each class's standardised values, (n_classes, genes).
+
+        `tables` are those of other conditions, beyond which the classes' own is learnt.
+        """
         sums, sizes = np.zeros((n_classes, len(self.centre_))), np.zeros(n_classes)
-        for values, z, codes in pieces:
-            left = (values - self.centre_) / self.spread_ - z @ self.weights_
-            np.add.at(sums, codes, left)
-            sizes += np.bincount(codes, minlength=n_classes)
+        for piece in pieces:
+            for cells in piece.blocks():
+                left = (cells.values - self.centre_) / self.spread_ - cells.z @ self.weights_
+                if (known := shift_of(tables or {}, cells.others)) is not None:
+                    left -= known.numpy()
+                for k in np.unique(cells.codes):
+                    sums[k] += left[cells.codes == k].sum(axis=0)
+                sizes += np.bincount(cells.codes, minlength=n_classes)
         variance = np.square(self.residuals_, dtype=np.float64).sum(axis=0)
         return torch.from_numpy(shrunken_means(sums, sizes, variance))
 

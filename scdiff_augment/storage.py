@@ -45,6 +45,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
     for i, (name, classifier) in enumerate(model.classifiers_.items()):
         meta, parts = classifier.to_state()
         tensors |= {f"condition{i}.{k}": v for k, v in parts.items()}
+        tensors[f"genes{i}"] = model.gene_shifts_[name]
         conditions.append({"name": name, "classes": _labels(model.conditions_[name]), "meta": meta})
     tensors["training_hashes"] = torch.from_numpy(model.training_hashes_.view(np.int64))
     parameters = model.get_params(deep=False)
@@ -102,12 +103,14 @@ def read(cls: type, path: Path, random_state: Any) -> Any:
     model = cls(**parameters, random_state=random_state)
     model.codec_ = codec
     model.denoiser_ = Denoiser.from_state(description["denoiser"], within(tensors, "denoiser."))
-    model.classifiers_, model.conditions_ = {}, {}
+    model.classifiers_, model.conditions_, model.gene_shifts_, model._codes = {}, {}, {}, {}
     for i, condition in enumerate(description["conditions"]):
         parts = within(tensors, f"condition{i}.")
         name = condition["name"]
         model.classifiers_[name] = LatentClassifier.from_state(condition["meta"], parts)
         model.conditions_[name] = _as_labels(condition["classes"])
+        if f"genes{i}" in tensors:  # not in format 2
+            model.gene_shifts_[name] = tensors[f"genes{i}"]
     model.ladder_ = diffusion.ddpm_sigmas(model.n_timesteps)
     model.sigma_max_ = description["sigma_max"]
     model.n_features_in_ = description["n_features_in"]

@@ -64,8 +64,7 @@ def adapted(
         )
     notes = _look_for_overlap(model, parts, genes, on_overlap)
     ours = copy.copy(model).set_params(**parameters)
-    ours.classifiers_, ours.conditions_ = {}, {}
-    ours._z = ours._weight = ours._kept = None  # of other cells than those whose labels may come
+    ours.classifiers_, ours.conditions_, ours.gene_shifts_, ours._codes = {}, {}, {}, {}
     ours.history_ = {
         "notes": notes,
         "n_latent": model.history_["n_latent"],
@@ -80,6 +79,7 @@ def adapted(
     ours._kind, ours._total = parts.kind, parts.total
     if _same_genes(model, genes, parts.values.shape[1]):
         _require_same_sizes(model, parts)
+        ours.hold(parts)
         return ours
     if genes is None or model.genes_ is None:
         whose = "X has no gene names" if genes is None else "generator was fitted without them"
@@ -104,6 +104,7 @@ def adapted(
     ours.genes_, ours.n_features_in_ = genes, len(genes)
     hashes = model.training_hashes_, cell_hashes(parts, genes)  # the decoder has seen these too
     ours.training_hashes_ = np.concatenate(hashes)
+    ours.hold(parts)
     return ours
 
 

@@ -1,7 +1,10 @@
 """What a class has of its own in each gene: closed forms, then cells that have it."""
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from scipy import sparse, stats
 from tiny import make_model
 
@@ -13,6 +16,8 @@ from scdiff_augment.class_profiles import (
     shrunken_ratios,
 )
 from scdiff_augment.count_codec import BLOCK
+from scdiff_augment.drawers import drawer
+from scdiff_augment.generator import SAMPLING
 
 
 def gamma_ratios(shape, n_genes=2000, mean=30.0, seed=0):
@@ -126,10 +131,10 @@ def test_new_cells_have_the_genes_of_their_class(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     assert abs(off_by(model, cells)) < 0.1
-    shift = model.classifiers_["type"].gene_shift
-    model.classifiers_["type"].gene_shift = None
+    shift = model.gene_shifts_["type"]
+    model.gene_shifts_.pop("type")
     assert off_by(model, cells) < -0.2  # what the latent alone gives
-    model.classifiers_["type"].gene_shift = shift
+    model.gene_shifts_["type"] = shift
     assert off_by(model, cells, guidance_scale=0) < -0.2  # the class was not asked for
 
 
@@ -138,7 +143,7 @@ def test_real_values_have_the_genes_of_their_class(cells):
     X = np.sqrt(X) - 1
     model = make_model(n_latent=2).fit(X).add_condition("type", y)
     new = model.sample({"type": "rare"}, 500)
-    model.classifiers_["type"].gene_shift = None
+    model.gene_shifts_.pop("type")
     without = model.sample({"type": "rare"}, 500)
     real = X[y == "rare", 45:].mean()
     assert abs(new[:, 45:].mean() - real) < 0.3 * abs(without[:, 45:].mean() - real)
@@ -147,10 +152,10 @@ def test_real_values_have_the_genes_of_their_class(cells):
 def test_cells_passed_anew_tell_the_same_as_those_of_fit(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X)
-    kept = model.add_condition("type", y).classifiers_["type"].gene_shift
-    dense = model.add_condition("type", y, X=X).classifiers_["type"].gene_shift
+    kept = model.add_condition("type", y).gene_shifts_["type"]
+    dense = model.add_condition("type", y, X=X).gene_shifts_["type"]
     blocks = [X[:100], X[100:]]
-    streamed = model.add_condition("type", y, X=blocks).classifiers_["type"].gene_shift
+    streamed = model.add_condition("type", y, X=blocks).gene_shifts_["type"]
     np.testing.assert_allclose(kept, dense, atol=1e-4)
     np.testing.assert_allclose(kept, streamed, atol=1e-4)
 
@@ -160,9 +165,7 @@ def test_the_genes_of_a_class_are_saved(cells, tmp_path):
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     model.save(tmp_path / "model")
     back = type(model).load(tmp_path / "model")
-    np.testing.assert_array_equal(
-        back.classifiers_["type"].gene_shift, model.classifiers_["type"].gene_shift
-    )
+    np.testing.assert_array_equal(back.gene_shifts_["type"], model.gene_shifts_["type"])
 
 
 def test_many_cells_are_summed_block_by_block():
@@ -170,7 +173,7 @@ def test_many_cells_are_summed_block_by_block():
     X = sparse.csr_matrix(rng.poisson(1.0, (BLOCK + 10, 12)).astype(np.float32))
     y = np.arange(BLOCK + 10) % 2
     model = make_model(encoder="pca", n_latent=2).fit(X)
-    shift = model.add_condition("type", y).classifiers_["type"].gene_shift
+    shift = model.add_condition("type", y).gene_shifts_["type"]
     assert shift.shape == (2, 12)
     assert float(shift.abs().max()) < 0.05
 
@@ -206,3 +209,65 @@ def test_a_temperature_out_of_range_is_refused(cells, temperature):
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     with pytest.raises(ValueError, match="temperature must be above 0 and finite"):
         model.sample({"type": "rare"}, 5, temperature=temperature)
+
+
+def test_deeper_cells_tell_the_same_of_a_class():
+    """What counts is how the genes share a cell's counts, not how many there are."""
+    rng = np.random.default_rng(0)
+    ratios, expected = np.exp(rng.normal(0, 0.5, 400)), rng.gamma(2, 30, 400)
+    same, deeper = ClassTotals(1, 400), ClassTotals(1, 400)
+    seen = expected * ratios / (expected @ ratios) * expected.sum()
+    same.add(np.array([0]), seen[None], expected[None])
+    deeper.add(np.array([0]), 5 * seen[None], expected[None])
+    plain = np.log(seen / expected)
+    for totals, tolerance in ((same, 0.07), (deeper, 0.03)):  # more counts, less shrinkage
+        assert np.abs(totals.log_ratios() - plain).mean() < tolerance
+
+
+def test_what_two_conditions_share_counts_once(cells):
+    """The same labels under a second name add nothing to the genes."""
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    model.add_condition("again", y)
+    first, again = (model.gene_shifts_[name].abs().max() for name in ("type", "again"))
+    assert again < 0.15 * first
+
+
+def test_a_gradient_of_half_the_weight_brings_half_of_the_genes(cells):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    for scale, share in [(0.5, 0.5), (1.0, 1.0), (3.0, 1.0)]:
+        drawing, _, _ = model._drawing({"type": "rare"}, 3, **{**SAMPLING, "guidance_scale": scale})
+        found = drawer(model, drawing)._shift(slice(0, 3))
+        table = model.gene_shifts_["type"][list(model.conditions_["type"]).index("rare")]
+        torch.testing.assert_close(found[0], share * table)
+
+
+def test_a_pickle_holds_no_cells(cells):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
+    back = pickle.loads(pickle.dumps(model))
+    assert back._kept is None
+    assert back.sample({"type": "rare"}, 3).shape == (3, 60)
+    with pytest.raises(ValueError, match="holds no cells to learn condition 'again' from"):
+        back.add_condition("again", y)
+    back.add_condition("again", y, X=X)
+
+
+def test_real_values_are_kept_as_they_were(cells):
+    X, y = cells
+    given = np.sqrt(X) - 1
+    model = make_model(n_latent=2).fit(given)
+    given[:] = 7
+    changed = model.add_condition("type", y).gene_shifts_["type"]
+    as_before = model.add_condition("type", y, X=np.sqrt(X) - 1).gene_shifts_["type"]
+    torch.testing.assert_close(changed, as_before, atol=1e-4, rtol=1e-3)
+
+
+def test_a_stream_that_grew_is_named(cells):
+    X, _ = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X)
+    blocks, z = [X[:100], X[100:]], model.encode(X)
+    pieces = model._pieces("type", blocks, z[:200], np.zeros(200, dtype=int))
+    with pytest.raises(ValueError, match="gave 200 cells when they were read first, and more"):
+        list(pieces)

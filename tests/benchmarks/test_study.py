@@ -295,7 +295,7 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     assert "has no study.json" in capsys.readouterr().err
     assert start(name="few", strategies=["none", "smote"]) == 0
     assert cli.main(["ranks", "reports/one", "reports/few"]) == cli.BAD_INPUT
-    assert "share 2 arms (none, smote); ranks need at least 3" in capsys.readouterr().err
+    assert "share 2 arms (none, smote), and at least 3 are needed" in capsys.readouterr().err
 
 
 def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):

@@ -97,9 +97,6 @@ def test_words_follow_the_interval_then_the_mean():
     table = rows({("one", 5): 0.0, ("one", 50): -0.1})
     found = when.by_n(leads_of(table), BEST_TRIVIAL)["knn"]
     assert (found[5].word, found[50].word) == ("level", "worse")
-    single = when.by_n(leads_of(rows({("one", 5): 0.1}, folds=1)), BEST_TRIVIAL)["knn"][5]
-    assert single.word == "ahead"
-    assert np.isnan(single.difference.low)
 
 
 def test_sets_come_by_separation():
@@ -110,8 +107,23 @@ def test_sets_come_by_separation():
     assert np.isnan(found.loc[1, 50])
 
 
-def test_wilcoxon_needs_comparisons():
-    few = {("one", 5): 0.1, ("two", 5): 0.1}
-    assert np.isnan(when.wilcoxon(leads_of(rows(few)), BEST_TRIVIAL))
-    many = {(d, n): 0.1 for d in ("one", "two") for n in (5, 10, 20, 50)}
-    assert when.wilcoxon(leads_of(rows(many)), BEST_TRIVIAL) == pytest.approx(2 / 2**8)
+def test_comparisons_of_one_data_set_are_no_more_certain_than_one():
+    alone = when.with_few(leads_of(rows({("one", 5): 0.1})), BEST_TRIVIAL)["knn"].difference
+    several = {("one", n): 0.1 for n in (5, 10, 20)}
+    many = when.with_few(leads_of(rows(several)), BEST_TRIVIAL)["knn"].difference
+    widths = [found.high - found.low for found in (alone, many)]
+    assert widths[1] > 0.7 * widths[0]  # .58 if they were independent
+
+
+def test_a_comparison_of_one_fold_takes_no_interval_from_the_others():
+    table = rows({("one", 5): 0.1, ("two", 5): 0.1})
+    one_fold = (table["dataset"] == "two") & (table["fold_index"] > 0)
+    found = when.by_n(leads_of(table[~one_fold]), BEST_TRIVIAL)["knn"][5].difference
+    assert found.folds == 1
+    assert found.low > 0
+
+
+@pytest.mark.parametrize("name", [SCORE, "separation"])
+def test_rows_of_an_earlier_version_are_named(name):
+    with pytest.raises(ValueError, match=f"have no '{name}' in their rows"):
+        leads_of(rows({("one", 5): 0.1}).drop(columns=name))
