@@ -239,8 +239,9 @@ def _results(units: list[Unit], done: Computed) -> Results:
                 f"No fold is complete: {len(there)} of {len(units)} units are there. A page needs "
                 "a fold that every strategy has finished; run the study on."
             )
+    pools = {unit.key: len(unit.dataset.y) - len(unit.fold.test) for unit in units}
     return Results(
-        rows=frame([row for r in results for row in r["rows"]]),
+        rows=frame([row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]),
         classes=frame([record for r in results for record in r["classes"]]),
         computed=done.computed,
         reused=done.reused,

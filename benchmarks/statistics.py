@@ -50,7 +50,10 @@ def corrected_interval(
     differences : array, shape (J,)
         One paired difference per fold.
     n_test, n_train : float
-        Cells in a test part, and real cells in a training part.
+        Cells in a test part, and in what is left for training. Where a split draws few of these,
+        all of them count: the correction stands for how far parts of one sample overlap from
+        fold to fold, drawing few is a step of the procedure whose worth is estimated, and a
+        smaller draw overlaps less, not more.
     level : float, default=0.95
         Coverage.
 

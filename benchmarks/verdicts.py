@@ -169,7 +169,9 @@ class _Context:
 def _contrast(context: _Context, arm: str, reference: str) -> Contrast:
     """Compare two columns on the folds that all arms have."""
     wide, done, score = context.wide, context.done, context.score
-    n_test, n_train = float(done["n_test"].mean()), float(done["n_train"].mean())
+    # Cutting types is part of what is judged: it starts from all cells outside the test part.
+    pool = done["n_pool"] if "n_pool" in done else done["n_train"]
+    n_test, n_train = float(done["n_test"].mean()), float(pool.mean())
     difference = wide[arm] - wide[reference]
     interval = corrected_interval(difference, n_test, n_train)
     sign = 1 if SCORES[score].higher_is_better else -1

@@ -96,7 +96,8 @@ class Backbone(BaseEstimator):
             columns of a data frame name the genes. A stream is read block by block, twice: the
             path of an h5ad file or of a zarr store, a backed AnnData, a list of blocks, or what
             `scdiff_augment.as_blocks` makes (for layers, and for large matrices in memory). The
-            codec is then learnt from a random sample of its cells, the rest from all of them.
+            codec, and the genes of classes, are then learnt from a random sample of its cells, the
+            rest from all of them.
         groups : array-like of shape (n_cells,), optional
             Labels that shape the denoiser's starting point, a mixture with one Gaussian per
             group, and the label term of an `AutoEncoder`; k-means clusters of the latents by

@@ -36,8 +36,9 @@ class Conditioned(Backbone):
 
         Beside the gradients, which act in the latent, each class gets what its counts have in each
         gene beyond those that its cells' latents, and their classes in conditions added before, let
-        expect, shrunken by empirical Bayes. `sample` adds it to new cells. Of a stream given to
-        `fit`, the cells of the codec tell it; of `X`, each condition by itself.
+        expect, shrunken by empirical Bayes. `sample` adds it to new cells; `interpolate`, between
+        classes, does not. Of a stream given to `fit`, the cells of the codec tell it; of `X`, each
+        condition by itself.
 
         Parameters
         ----------
@@ -119,6 +120,8 @@ class Conditioned(Backbone):
         if X is None:
             assert self._kept is not None
             values, rows = self._kept
+            used = self._weight.numpy()[rows] > 0
+            values, rows = values[used], rows[used]
             others = {k: known[rows] for k, known in self._codes.items() if k != name}
             yield Piece(values, z[rows], codes[rows], others)
             return

@@ -3,9 +3,10 @@
 From a stream, a random sample of cells is kept, and the codec is learnt from it by the code that
 learns it from a matrix. Then the stream is read again and every cell encoded. Latents take 200
 bytes a cell, so all of them stay in memory, and the denoiser and the conditions are learnt from
-all cells as always. Incremental PCA over a whole stream was the other choice: it makes one
-decomposition of genes × genes for each block, and would take longer than everything else, for
-axes that 25,000 cells give as well.
+all cells as always; only what a class's genes have beyond the latent is told by the sample.
+Incremental PCA over a whole stream was the other choice: it makes one decomposition of genes ×
+genes for each block, and would take longer than everything else, for axes that 25,000 cells give
+as well.
 """
 
 from __future__ import annotations

@@ -303,7 +303,7 @@ def test_a_donor_that_is_asked_for_is_what_comes(counts):
     new = out[100:, :10].sum(axis=1)
     said = sampler.annotations_["batch"]
     threshold = (shifted[batch == "b1", :10].sum(1).mean() + 300) / 2
-    assert ((new > threshold) == (said == "b2")).mean() > 0.9
+    assert ((new > threshold) == (said == "b2")).mean() > 0.8  # .85 to .95 over seeds; chance .5
 
 
 def test_options_reach_the_model(counts):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.runner import load_datasets, make_units, run
+from benchmarks.statistics import corrected_interval
 from benchmarks.store import prepare_folder
 from benchmarks.summary import Summary
 from benchmarks.verdicts import BEST_TRIVIAL, out_of_fold_best, verdicts
@@ -69,3 +70,25 @@ def test_a_null_with_fewer_draws_takes_no_fold_from_the_others(summarise):
 def test_what_is_compared_needs_all_folds(summarise, name):
     with pytest.raises(ValueError, match="needs the same folds; only a null may have fewer"):
         summarise(strategies=["none", {"name": name, "draws": 1}])
+
+
+def test_intervals_are_of_the_pool_that_training_cells_are_drawn_from(summarise):
+    split = {"kind": "rare_cell_draw", "rare": ["D"], "n": [3], "n_other": 30, "draws": 3}
+    summary = summarise(split=split, strategies=["none", "class_weight", "pca_smote"])
+    rows = summary.rows
+    assert (rows["n_pool"] > rows["n_train"]).all()
+    wide = rows.pivot(index="fold_index", columns="strategy", values="macro_f1")
+    verdict = verdicts(rows, "macro_f1", ["none"], [])[0]
+    (contrast,) = (
+        c
+        for c in verdict.contrasts
+        if (c.arm, c.reference) == ("pca_smote", "class_weight")
+        or (c.arm, c.reference) == ("class_weight", "pca_smote")
+    )
+    sign = 1 if contrast.arm == "pca_smote" else -1
+    differences = sign * (wide["pca_smote"] - wide["class_weight"])
+    n_test, n_pool = rows["n_test"].iloc[0], rows["n_pool"].iloc[0]
+    expected = corrected_interval(differences, n_test, n_pool)
+    assert (contrast.difference.low, contrast.difference.high) == pytest.approx(
+        (expected.low, expected.high)
+    )
