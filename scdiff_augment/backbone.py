@@ -361,6 +361,18 @@ class Backbone(BaseEstimator):
             self._torch = torch.Generator()
             self._torch.set_state(torch.from_numpy(state["_torch"]))
 
+    def __copy__(self) -> Self:
+        return self._with_cells(self.__getstate__())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._with_cells(copy.deepcopy(self.__getstate__(), memo))
+
+    def _with_cells(self, state: dict[str, Any]) -> Self:
+        """Build a copy within this process: it holds the cells that a pickle leaves out."""
+        new = type(self).__new__(type(self))
+        new.__setstate__(state | ({"_kept": self._kept} if "_kept" in state else {}))
+        return new
+
     def __sklearn_clone__(self) -> Self:
         return clone_but_keep(self, ("encoder",))
 

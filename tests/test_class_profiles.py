@@ -1,5 +1,6 @@
 """What a class has of its own in each gene: closed forms, then cells that have it."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -252,6 +253,18 @@ def test_a_pickle_holds_no_cells(cells):
     with pytest.raises(ValueError, match="holds no cells to learn condition 'again' from"):
         back.add_condition("again", y)
     back.add_condition("again", y, X=X)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_learns_conditions_as_the_model_does(cells, copied):
+    X, y = cells
+    model = make_model(encoder="pca", n_latent=2).fit(X)
+    found = copied(model).add_condition("type", y)
+    expected = copy.deepcopy(model).add_condition("type", y)
+    torch.testing.assert_close(found.gene_shifts_["type"], expected.gene_shifts_["type"])
+    np.testing.assert_array_equal(
+        found.sample({"type": "rare"}, 3), expected.sample({"type": "rare"}, 3)
+    )
 
 
 def test_real_values_are_kept_as_they_were(cells):
