@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
         return BAD_INPUT
     (folder / "units").rmdir()  # nothing is computed here
     write_text(folder / "index.html", page)
-    write_text(folder / "leads.csv", table.to_csv(index=False, float_format="%.4f"))
+    write_text(folder / "leads.csv", table.to_csv(index=False, float_format="%.6g"))
     write_index(given.out)
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'leads.csv'}")
     return 0
@@ -164,14 +164,16 @@ def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list
         name = SCORES[score].title
         few = when.with_few(table, BEST_TRIVIAL)
         if few:
-            found.append(
-                f"{name}, up to {when.FEW} cells of a type: "
-                + _listed(few.values(), "clearly better", {"better"})
-                + _listed(few.values(), "ahead, not clearly", {"ahead"})
-                + _listed(few.values(), "level", {"level"})
-                + _listed(few.values(), "behind, not clearly", {"behind"})
-                + _listed(few.values(), "clearly worse", {"worse"})
-            )
+            words = [
+                ("clearly better", "better"),
+                ("ahead, not clearly,", "ahead"),
+                ("level", "level"),
+                ("behind, not clearly,", "behind"),
+                ("clearly worse", "worse"),
+            ]
+            parts = [_listed(few.values(), what, word) for what, word in words]
+            told = "; ".join(filter(None, parts))
+            found.append(f"{name}, up to {when.FEW} cells of a type: {told}.")
         behind = [
             f"{_title(c)} at n = {', '.join(str(n) for n, lead in by.items() if _loses(lead))}"
             for c, by in when.by_n(table, BEST_TRIVIAL).items()
@@ -191,19 +193,17 @@ def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list
                     f"{name}, against {label(other)}: from {signed(min(means))} to "
                     f"{signed(max(means))}, mean {signed(float(np.mean(means)))}."
                 )
-    return [text.strip() for text in found]
+    return found
 
 
 def _loses(lead: Lead) -> bool:
     return lead.difference.mean < -when.ROPE
 
 
-def _listed(leads: Any, what: str, words: set[str]) -> str:
-    mine = [lead for lead in leads if lead.word in words]
-    if not mine:
-        return ""
+def _listed(leads: Any, what: str, word: str) -> str:
+    mine = [lead for lead in leads if lead.word == word]
     named = ", ".join(f"{_title(x.classifier)} ({signed(x.difference.mean)})" for x in mine)
-    return f"{what} for {named}. "
+    return f"{what} for {named}" if mine else ""
 
 
 def _title(classifier: str) -> str:
