@@ -10,13 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.statistics import Interval, blocks
-from benchmarks.verdicts import BEST_TRIVIAL, Contrast, verdicts
+from benchmarks.verdicts import BEST_TRIVIAL, ROPE, Contrast, verdicts
 
 FEW = 20
 """Training cells of a type up to which they are called few."""
-
-ROPE = 0.01
-"""What is lost below this is called a draw."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from benchmarks.page import environment
 from benchmarks.scores import SCORES
 from benchmarks.store import prepare_folder, write_text
 from benchmarks.studies import Study, read_study
-from benchmarks.verdicts import BEST_TRIVIAL
+from benchmarks.verdicts import BEST_TRIVIAL, ROPE
 from benchmarks.versions import versions
 from benchmarks.when import Lead
 from benchmarks.words import label, signed
@@ -197,7 +197,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list
 
 
 def _loses(lead: Lead) -> bool:
-    return lead.difference.mean < -when.ROPE
+    return lead.difference.mean < -ROPE
 
 
 def _listed(leads: Any, what: str, word: str) -> str:

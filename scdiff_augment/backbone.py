@@ -152,7 +152,7 @@ class Backbone(BaseEstimator):
             self._fit_denoiser(codes)
         return self
 
-    def hold(self, parts: Expression) -> None:
+    def _hold(self, parts: Expression) -> None:
         """Take other cells for those that conditions are learnt from, all with one weight."""
         with bounded_threads(self.n_jobs):
             self._keep(self.codec_.encode(parts), parts, np.arange(len(parts.values)))

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import gammaln, softmax
+from scipy.special import gammaln
 from torch import Tensor
 
 from .blocking import as_dense, cells_per_block
@@ -186,4 +186,5 @@ def responsibilities(log_likelihood: Array, told: NDArray[np.bool_]) -> Array:
     known, weights = likelihood[told], np.full(likelihood.shape[1], 1 / likelihood.shape[1])
     for _ in range(ROUNDS):
         weights = (known * (weights / (known @ weights)[:, None])).mean(axis=0)
-    return softmax(np.log(np.maximum(likelihood * weights, 1e-300)), axis=1)
+    found = likelihood * weights
+    return found / found.sum(axis=1, keepdims=True)

@@ -75,8 +75,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         needs at least 2 cells.
 
     temperature : float, default=0.7
-        Standard deviation of the noise that cells are made of. Real cells vary as with 1, but
-        classifiers learn types better from cells that stray less from their class.
+        Standard deviation of the noise that cells are made of. Real cells vary as with 1; less
+        keeps new ones nearer to what is typical of their class.
 
     balance : float in [0, 1], default=0.5
         How far training batches are balanced: cells are drawn with weight ``n_class ** -balance``.

@@ -79,7 +79,7 @@ def adapted(
     ours._kind, ours._total = parts.kind, parts.total
     if _same_genes(model, genes, parts.values.shape[1]):
         _require_same_sizes(model, parts)
-        ours.hold(parts)
+        ours._hold(parts)
         return ours
     if genes is None or model.genes_ is None:
         whose = "X has no gene names" if genes is None else "generator was fitted without them"
@@ -104,7 +104,7 @@ def adapted(
     ours.genes_, ours.n_features_in_ = genes, len(genes)
     hashes = model.training_hashes_, cell_hashes(parts, genes)  # the decoder has seen these too
     ours.training_hashes_ = np.concatenate(hashes)
-    ours.hold(parts)
+    ours._hold(parts)
     return ours
 
 
