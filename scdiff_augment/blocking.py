@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .negative_binomial import ROWS
+from .poisson_draws import ROWS
 
 ENTRIES = 16_000_000
 """Cells × genes of a block, 64 MB in single precision; of over 31,250 genes it has 512 cells."""

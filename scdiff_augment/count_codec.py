@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .class_profiles import ClassTotals, Piece, shift_of
-from .dispersion import gene_dispersion
+from .count_noise import poisson, ratio_table, ratio_weights
 from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
 from .expression import Expression, depth_normalised
 from .genes import take_genes
-from .negative_binomial import draw_counts
 from .networks import CountDecoder, State
+from .poisson_draws import draw_counts
 from .team import share
 from .training import steps_for, training_steps
 
@@ -31,7 +31,7 @@ BLOCK = 4096
 """Cells decoded at a time."""
 
 SET_ASIDE = 0.15
-"""Share of the cells on which overdispersion is measured."""
+"""Share of the cells on which the noise of counts is measured."""
 
 FEWEST, MOST = 20, 500
 """With fewer cells to set aside, all are learnt from and counts are Poisson; more add little."""
@@ -134,14 +134,14 @@ class CountCodec:
         aside: NDArray[np.bool_],
         generator: torch.Generator,
     ) -> Iterator[float]:
-        """Learn counts given latents: proportions of the genes, then their overdispersion.
+        """Learn counts given latents: proportions of the genes, then how counts vary around them.
 
         Parameters
         ----------
         z : ndarray of shape (n_cells, n_latent + sizes)
         counts : ndarray of shape (n_cells, n_genes)
         aside : ndarray of bool, shape (n_cells,)
-            Cells that the decoder is not trained on, for the overdispersion.
+            Cells that the decoder is not trained on, for the noise.
         generator : torch.Generator
             Source of all randomness.
 
@@ -152,12 +152,12 @@ class CountCodec:
         """
         yield from self._train_decoder(z[~aside], counts[~aside], generator)
         self._match_means(z, counts)
-        self.dispersion_ = np.zeros(counts.shape[1], dtype=np.float32)
+        self.noise_ = poisson(counts.shape[1])
         if aside.any():
             learnt = np.flatnonzero(~aside)
             order = torch.randperm(len(learnt), generator=generator).numpy()
             rows = np.concatenate([np.flatnonzero(aside), learnt[order[: aside.sum()]]])
-            self.dispersion_ = gene_dispersion(counts[rows], self.rates(z[rows])[0])
+            self.noise_ = ratio_weights(counts[rows], self.rates(z[rows])[0])
 
     def _train_decoder(
         self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
@@ -263,6 +263,13 @@ class CountCodec:
             proportions = self.decoder_(torch.from_numpy(z), shift).exp().numpy()
         return proportions * sizes[:, :1].astype(np.float32), sizes
 
+    def ratios(self, overdispersion: float) -> NDArray[np.float32] | None:
+        """Return what multiplies expected counts, (genes, levels); None where it is always 1."""
+        exactly = poisson(len(self.noise_))
+        if overdispersion == 0 or np.array_equal(self.noise_, exactly):
+            return None
+        return ratio_table(self.noise_, overdispersion)
+
     def decode(
         self,
         z: NDArray[np.float32],
@@ -284,18 +291,18 @@ class CountCodec:
         Returns
         -------
         counts : ndarray of shape (cells, genes), float32
-            Negative binomial draws around library size times decoded proportions.
+            Draws around library size times decoded proportions.
         factor : ndarray of shape (cells,) or None
             Scale factors, where the latent holds them.
         """
         z = np.ascontiguousarray(z, dtype=np.float32)
         counts = np.empty((len(z), len(self.decoder_.genes.bias)), dtype=np.float32)
         sizes = np.empty((len(z), len(self.size_mean_)))
-        dispersion = np.float32(overdispersion) * self.dispersion_
+        ratios = self.ratios(overdispersion)
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)
             rates, sizes[block] = self.rates(z[block], None if shift is None else shift[block])
-            counts[block] = draw_counts(rates, dispersion, rng)
+            counts[block] = draw_counts(rates, ratios, rng)
         return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
 
     def to_state(self) -> State:
@@ -312,7 +319,7 @@ class CountCodec:
             {
                 **{f"encoder.{k}": v for k, v in tensors.items()},
                 **{f"decoder.{k}": v for k, v in self.decoder_.state_dict().items()},
-                "dispersion_": torch.from_numpy(self.dispersion_),
+                "noise_": torch.from_numpy(self.noise_),
                 **numbers,
             },
         )
@@ -324,7 +331,7 @@ class CountCodec:
             meta["encoder_meta"], within(tensors, "encoder.")
         )
         codec = cls(encoder, width=meta["width"])
-        for name in ("centre_", "size_mean_", "size_std_", "size_range_", "dispersion_"):
+        for name in ("centre_", "size_mean_", "size_std_", "size_range_", "noise_"):
             setattr(codec, name, tensors[name].numpy())
         codec.scale_ = float(tensors["scale_"])
         codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
@@ -365,7 +372,7 @@ class CountCodec:
 def set_aside(
     n_cells: int, generator: torch.Generator, codes: NDArray[np.int64] | None = None
 ) -> NDArray[np.bool_]:
-    """Draw the cells on which overdispersion is measured, (n_cells,): none of rare classes."""
+    """Draw the cells that neither encoder nor decoder sees, (n_cells,): none of rare classes."""
     order = torch.randperm(n_cells, generator=generator).numpy()
     if codes is not None:
         order = order[np.bincount(codes)[codes[order]] >= RARE]

@@ -1,4 +1,4 @@
-"""Overdispersion of counts around their expected values.
+"""Overdispersion of counts around their expected values: one number for each gene.
 
 Counts of a gene with expected value r vary as r + phi r²: Poisson draws around rates that are
 themselves multiplied by gamma noise of mean 1 and variance phi, the negative binomial.

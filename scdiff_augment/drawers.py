@@ -21,7 +21,6 @@ from .class_profiles import shift_of
 from .count_codec import CountCodec
 from .devices import device_of
 from .drawing import Drawing
-from .negative_binomial import ALMOST_POISSON
 
 if TYPE_CHECKING:
     from .generator import LatentDiffusion
@@ -74,8 +73,8 @@ class OnDevice(OnHost):
         self._tables = {name: table.to(device) for name, table in self._tables.items()}
         if isinstance(codec := model.codec_, CountCodec):
             self._decoder = copy.deepcopy(codec.decoder_).to(device)
-            dispersion = np.float32(model.overdispersion) * codec.dispersion_
-            self._dispersion = torch.from_numpy(dispersion).to(device)
+            ratios = codec.ratios(model.overdispersion)
+            self._ratios = None if ratios is None else torch.from_numpy(ratios).to(device)
             numbers = (codec.size_mean_, codec.size_std_, *codec.size_range_)
             self._sizes = [torch.from_numpy(n).float().to(device) for n in numbers]
 
@@ -94,7 +93,7 @@ class OnDevice(OnHost):
         chance = torch.Generator(self._device).manual_seed(int(rng.integers(2**63)))
         with torch.no_grad():
             rates = self._decoder(z, self._shift(block)).exp_() * sizes[:, :1]
-            counts = draw_counts_on(rates, self._dispersion, chance)
+            counts = draw_counts_on(rates, self._ratios, chance)
         return _to_host(counts), sizes[:, 1].cpu().double().numpy() if len(mean) == 2 else None
 
 
@@ -104,13 +103,12 @@ def drawer(model: LatentDiffusion, drawing: Drawing) -> OnHost:
     return OnHost(model, drawing) if device.type == "cpu" else OnDevice(model, drawing, device)
 
 
-def draw_counts_on(rates: Tensor, dispersion: Tensor, chance: torch.Generator) -> Tensor:
-    """Draw negative binomial counts where the rates are: Poisson around gamma noise, (B, genes)."""
-    noisy = dispersion >= ALMOST_POISSON
-    if bool(noisy.any()):
-        size = 1 / torch.where(noisy, dispersion, 1)
-        noise = torch._standard_gamma(size.expand_as(rates).contiguous(), generator=chance) / size
-        rates = torch.where(noisy, rates * noise, rates)
+def draw_counts_on(rates: Tensor, ratios: Tensor | None, chance: torch.Generator) -> Tensor:
+    """Draw counts where the rates are: Poisson around a ratio of the gene's, (B, genes)."""
+    if ratios is not None:
+        n_genes, levels = ratios.shape
+        drawn = torch.randint(levels, rates.shape, generator=chance, device=rates.device)
+        rates = rates * ratios[torch.arange(n_genes, device=rates.device), drawn]
     return torch.poisson(rates, generator=chance)
 
 

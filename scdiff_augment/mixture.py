@@ -47,14 +47,15 @@ class NoisyMixture(nn.Module):
 
     def log_joint(self, z: Tensor, sigma: Tensor) -> Tensor:
         """Log of [weight_k N(z; mean_k, covariance_k + sigma² I)] without 2 pi, (B, K)."""
-        projected, variance = self._project(z, sigma)
-        return self._log_joint(projected, variance)
+        projected, precision = self._project(z, sigma)
+        return self._log_joint(projected, precision)
 
     def denoise(self, z: Tensor, sigma: Tensor) -> Tensor:
         """E[clean | z, sigma]: the minimiser of the denoising loss for this mixture, (B, D)."""
-        projected, variance = self._project(z, sigma)
-        share = torch.softmax(self._log_joint(projected, variance), dim=1)  # (B, K)
-        shrunk = projected.mul_(self.variances[:, None] / variance).mul_(share.T[:, :, None])
+        projected, precision = self._project(z, sigma)
+        share = torch.softmax(self._log_joint(projected, precision), dim=1)  # (B, K)
+        kept = precision.mul_(self.variances[:, None])
+        shrunk = projected.mul_(kept).mul_(share.T[:, :, None])
         return torch.addbmm(share @ self.means, shrunk, self.axes.transpose(1, 2))
 
     def denoise_as(self, z: Tensor, sigma: Tensor, codes: Tensor) -> Tensor:
@@ -69,13 +70,23 @@ class NoisyMixture(nn.Module):
         return found
 
     def _project(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        centred = z[None] - self.means[:, None]  # (K, B, D)
-        variance = self.variances[:, None] + sigma[None, :, None] ** 2  # (K, B, D)
-        return torch.bmm(centred, self.axes), variance
+        """Cells along the components' axes, and how narrow these are under noise: (K, B, D)."""
+        offset = torch.bmm(self.means[:, None], self.axes)  # (K, 1, D)
+        projected = torch.matmul(z, self.axes).sub_(offset)  # (K, B, D)
+        return projected, 1 / (self.variances[:, None] + sigma[None, :, None] ** 2)
 
-    def _log_joint(self, projected: Tensor, variance: Tensor) -> Tensor:
-        density = -0.5 * (projected**2 / variance + variance.log()).sum(dim=2)  # (K, B)
-        return density.T + self.log_weights
+    def _log_joint(self, projected: Tensor, precision: Tensor) -> Tensor:
+        distance = torch.einsum(
+            "kbd,kbd,kbd->kb", projected, projected, precision.expand_as(projected)
+        )
+        return 0.5 * (_log_product(precision) - distance).T + self.log_weights
+
+
+def _log_product(precision: Tensor) -> Tensor:
+    """Sum of logarithms over the last dimension, by products of four: a log takes as long."""
+    n = precision.shape[-1]
+    fours = precision[..., : n - n % 4].unflatten(-1, (-1, 4)).prod(dim=-1)
+    return fours.log().sum(dim=-1) + precision[..., n - n % 4 :].log().sum(dim=-1)
 
 
 def class_mixture(

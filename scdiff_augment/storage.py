@@ -28,7 +28,7 @@ from .guidance import LatentClassifier
 from .networks import Denoiser
 from .synthetic import versions
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever an older version could not read what this one writes."""
 
 DESCRIPTION = "model.json"
@@ -138,6 +138,12 @@ def _description(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(description, dict) or "format" not in description:
         raise ValueError(f"{file} was not written by LatentDiffusion.save: it names no format.")
+    if description["format"] < FORMAT:
+        raise ValueError(
+            f"{path} has format {description['format']}, which scdiff-augment "
+            f"{version('scdiff-augment')} no longer reads: models hold more since. Fit it and save "
+            f"it again."
+        )
     if description["format"] > FORMAT:
         raise ValueError(
             f"{path} has format {description['format']}, written by scdiff-augment "

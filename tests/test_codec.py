@@ -35,7 +35,8 @@ def test_decoded_counts_have_the_real_mean_and_zero_fraction(packaged):
     ratio = values.mean(axis=0)[expressed] / real.mean(axis=0)[expressed]
     # Of one draw: sums of 700 overdispersed counts, the widest of 319 genes at four deviations.
     rates, _ = codec.rates(codec.encode(parts))
-    variance = (rates + codec.dispersion_ * rates.astype(float) ** 2).sum(axis=0)[expressed]
+    phi = codec.ratios(1.0).var(axis=1)
+    variance = (rates + phi * rates.astype(float) ** 2).sum(axis=0)[expressed]
     width = np.sqrt(variance) / real.sum(axis=0)[expressed]
     assert (np.abs(ratio - 1) < 4 * width).all()
     assert np.quantile(width, 0.99) < 0.25  # a few cells hold all of a gene or two

@@ -53,14 +53,17 @@ def test_cells_of_a_device_have_the_distribution_of_the_hosts(model, options):
         np.testing.assert_allclose(factor, host_factor, rtol=1e-3)
 
 
-def test_counts_are_negative_binomial():
-    rates = torch.full((40_000, 2), 3.0)
+def test_counts_are_poisson_around_the_ratios_of_their_gene():
+    rates, n = torch.full((40_000, 2), 3.0), 40_000
+    ratios = torch.tensor([[1.0, 1.0], [0.2, 1.8]])
     chance = torch.Generator().manual_seed(0)
-    found = draw_counts_on(rates, torch.tensor([0.0, 0.5]), chance).numpy()
+    found = draw_counts_on(rates, ratios, chance).numpy()
     values = np.arange(25)
-    seen = np.stack([np.bincount(c.astype(int), minlength=400)[:25] for c in found.T]) / 40_000
-    expected = np.stack([stats.poisson.pmf(values, 3), stats.nbinom.pmf(values, 2, 2 / 5)])
-    np.testing.assert_allclose(seen, expected, atol=0.01)
+    seen = np.stack([np.bincount(c.astype(int), minlength=400)[:25] for c in found.T]) / n
+    means = 3 * ratios.numpy()[:, :, None]
+    np.testing.assert_allclose(seen, stats.poisson.pmf(values, means).mean(axis=1), atol=0.01)
+    plain = draw_counts_on(rates, None, chance).numpy()
+    np.testing.assert_allclose([plain.mean(), plain.var()], 3, rtol=0.03)
 
 
 def test_real_values_come_as_an_array(counts):

@@ -97,8 +97,8 @@ def damage(path, what):
         description.write_text(text.replace('"sigma_max": ', '"sigma_max": 1'))
     elif what == "description missing":
         description.unlink()
-    elif what == "newer":
-        changed = json.loads(text) | {"format": 99}
+    elif what in ("newer", "older"):
+        changed = json.loads(text) | {"format": 99 if what == "newer" else 1}
         description.write_text(json.dumps(changed))
     elif what == "not ours":
         description.write_text("[]")
@@ -114,6 +114,7 @@ def damage(path, what):
         ("description altered", ValueError, "checksum does not fit"),
         ("description missing", FileNotFoundError, r"is no saved model: it has no model.json"),
         ("newer", ValueError, "has format 99"),
+        ("older", ValueError, r"has format 1.*Fit it and save it again"),
         ("not ours", ValueError, "names no format"),
     ],
 )
