@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -145,9 +145,13 @@ def results(
         If a cluster could not finish a unit.
     """
     cluster = _cluster.get()
-    due = takewhile(lambda unit: end is None or time.monotonic() < end, units)
+
+    def in_time(unit: Any) -> bool:
+        return end is None or time.monotonic() < end
+
+    due = takewhile(in_time, units)
     if cluster is not None and units:
-        yield from _on_cluster(cluster, units, due, work)
+        yield from _on_cluster(cluster, units, in_time, work)
     elif jobs <= 1:
         yield from map(work, due)
     else:
@@ -159,10 +163,10 @@ def results(
 def _on_cluster(
     cluster: Callable[..., Any],
     units: Sequence[Any],
-    due: Iterable[Any],
+    in_time: Callable[[Any], bool],
     work: Callable[[Any], Record],
 ) -> Iterator[Record]:
-    """Send each data set of the units once, and the units that are due without their data.
+    """Send each data set of the units once, and the units, while there is time, without their data.
 
     Where a worker dies, Dask runs its units again by itself, but now and then forgets one and says
     so; those that have given no result are then sent once more.
@@ -170,11 +174,11 @@ def _on_cluster(
     data = {id(u.dataset): u.dataset for u in units}
     stubs = {key: _without_cells(d) for key, d in data.items()}
     waiting: dict[str, Any] = {}
-    due = iter(due)
+    due = iter(units)
 
     def calls() -> Iterator[Any]:
         lost = list(waiting.values())
-        for unit in chain(lost, due):
+        for unit in takewhile(in_time, chain(lost, due)):
             waiting[unit.key] = unit
             sent = replace(unit, dataset=stubs[id(unit.dataset)])
             yield delayed(run_with_data)(work, sent, unit.dataset)

@@ -116,7 +116,7 @@ def _hues(summary: Summary) -> dict[str, str]:
 def _grid(summary: Summary) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
     """Return for each maker its contrasts with the bar: (arm, [(block, {classifier: c})])."""
     found = []
-    for arm in summary.makers:
+    for arm in sorted(summary.makers, key=lambda arm: arm != "diffusion"):  # the first is open
         lines: dict[str, dict[str, Any]] = {}
         for block, _, contrast in summary.against_bar():
             if contrast.arm == arm:

@@ -120,12 +120,44 @@ def test_cells_are_sent_once_and_not_with_every_unit(make_config):
 
     original, backends.run_with_data = backends.run_with_data, look
     try:
-        found = list(backends._on_cluster(here, units, units, None))
+        found = list(backends._on_cluster(here, units, lambda unit: True, None))
     finally:
         backends.run_with_data = original
     assert [f["unit"] for f in found] == [u.key for u in units]
     (scattered,) = sent
     assert scattered == [units[0].dataset]
+
+
+def test_lost_units_are_not_sent_again_when_time_is_over(make_config):
+    from distributed.client import FutureCancelledError
+
+    config = make_config()
+    units = make_units(config, load_datasets(config))
+    assert len(units) > 2
+    asked, turns = [], []
+
+    @contextlib.contextmanager
+    def here(scatter):
+        turns.append(len(asked))
+        yield
+        if len(turns) == 1:
+            raise FutureCancelledError("lost", None)
+
+    def in_time(unit):
+        asked.append(unit.key)
+        return len(asked) <= 1
+
+    original, backends._in_parallel = (
+        backends._in_parallel,
+        lambda calls: iter([{"unit": "none"} for _ in calls]),
+    )
+    try:
+        found = list(backends._on_cluster(here, units, in_time, None))
+    finally:
+        backends._in_parallel = original
+    assert len(found) == 1  # of the first turn
+    assert len(turns) == 2
+    assert asked == [units[0].key, units[1].key, units[0].key]
 
 
 def test_a_cluster_that_goes_away_keeps_what_is_there(make_config, tmp_path, monkeypatch):
