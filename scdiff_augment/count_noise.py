@@ -91,9 +91,11 @@ def ratio_table(weights: NDArray[np.float32], share: float = 1.0) -> NDArray[np.
 
 def _by_likelihood(counts: NDArray, rates: NDArray, prior: NDArray) -> NDArray:
     """Weights of some genes, from counts and rates of shape (genes, cells)."""
-    mean = np.maximum(rates, 1e-8)[:, :, None] * RATIOS  # (genes, cells, ratios)
-    likelihood = counts[:, :, None] * np.log(mean) - mean
-    likelihood = np.exp(likelihood - likelihood.max(axis=2, keepdims=True)).astype(np.float32)
+    rates = np.maximum(rates, 1e-8).astype(np.float32)
+    likelihood = counts[:, :, None] * np.log(RATIOS).astype(np.float32)  # (genes, cells, ratios)
+    likelihood -= rates[:, :, None] * RATIOS.astype(np.float32)
+    likelihood -= likelihood.max(axis=2, keepdims=True)
+    np.exp(likelihood, out=likelihood)
     pseudo, n_cells = PRIOR_CELLS * prior, counts.shape[1]
     weights = prior.astype(np.float32)
     for _ in range(ROUNDS):
