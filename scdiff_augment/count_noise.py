@@ -30,6 +30,9 @@ PRIOR_CELLS = 50
 ROUNDS = 60
 """Of expectation and maximisation."""
 
+POSSIBLE = 1e-6
+"""Weight of every ratio in the prior, at least: a single cell may be far from all others."""
+
 GENES = 32
 """Genes at a time: their likelihoods stay in the processor's cache."""
 
@@ -96,6 +99,7 @@ def _by_likelihood(counts: NDArray, rates: NDArray, prior: NDArray) -> NDArray:
     likelihood -= rates[:, :, None] * RATIOS.astype(np.float32)
     likelihood -= likelihood.max(axis=2, keepdims=True)
     np.exp(likelihood, out=likelihood)
+    prior = (prior + POSSIBLE) / (1 + len(RATIOS) * POSSIBLE)
     pseudo, n_cells = PRIOR_CELLS * prior, counts.shape[1]
     weights = prior.astype(np.float32)
     for _ in range(ROUNDS):

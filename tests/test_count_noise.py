@@ -65,6 +65,18 @@ def test_poisson_counts_get_almost_no_noise():
     assert np.median(table.var(axis=1)) < 0.02
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.5, 50.0, 500.0])
+@pytest.mark.parametrize("count", [0, 20, 1_000, 1_000_000])
+def test_a_single_cell_far_from_all_others_is_taken_as_it_is(rate, count):
+    rates = np.full((900, 40), rate)
+    counts = np.random.default_rng(0).poisson(rates).astype(np.float32)
+    counts[0, :8] = count
+    weights = ratio_weights(counts, rates)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-4)
+    table = ratio_table(weights)
+    np.testing.assert_allclose(table.mean(axis=1), 1, rtol=1e-4)
+
+
 def test_few_cells_are_led_by_the_prior():
     """With fewer cells than the prior weighs, a gene stays near the gamma distribution."""
     counts, rates = simulated(off_or_on, n_cells=5)
