@@ -78,6 +78,7 @@ class CountCodec:
     ):
         self.encoder_ = encoder
         self.columns_: NDArray | None = None
+        self._table: tuple[float, NDArray[np.float32] | None] | None = None
         self.width = width
         self.n_steps = n_steps
         self.batch_size = batch_size
@@ -152,7 +153,7 @@ class CountCodec:
         """
         yield from self._train_decoder(z[~aside], counts[~aside], generator)
         self._match_means(z, counts)
-        self.noise_ = poisson(counts.shape[1])
+        self.noise_, self._table = poisson(counts.shape[1]), None
         if aside.any():
             learnt = np.flatnonzero(~aside)
             order = torch.randperm(len(learnt), generator=generator).numpy()
@@ -265,10 +266,14 @@ class CountCodec:
 
     def ratios(self, overdispersion: float) -> NDArray[np.float32] | None:
         """Return what multiplies expected counts, (genes, levels); None where it is always 1."""
-        exactly = poisson(len(self.noise_))
-        if overdispersion == 0 or np.array_equal(self.noise_, exactly):
-            return None
-        return ratio_table(self.noise_, overdispersion)
+        if self._table is None or self._table[0] != overdispersion:
+            always = overdispersion == 0 or np.array_equal(self.noise_, poisson(len(self.noise_)))
+            table = None if always else ratio_table(self.noise_, overdispersion)
+            self._table = (overdispersion, table)
+        return self._table[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_table": None}  # of 1 kB a gene, and quickly made
 
     def decode(
         self,

@@ -86,9 +86,9 @@ def ratio_table(weights: NDArray[np.float32], share: float = 1.0) -> NDArray[np.
     """
     passed = np.cumsum(weights, axis=1, dtype=np.float64)
     passed /= passed[:, -1:]
-    at = (np.arange(LEVELS) + 0.5) / LEVELS
-    places = (passed[:, :-1, None] < at).sum(axis=1)  # (genes, LEVELS)
-    table = RATIOS[places] ** np.sqrt(share)
+    ends = np.floor(passed * LEVELS + 0.5).astype(np.intp)  # levels up to each ratio
+    ratios = np.tile(RATIOS ** np.sqrt(share), len(weights))
+    table = ratios.repeat(np.diff(ends, axis=1, prepend=0).ravel()).reshape(len(weights), LEVELS)
     return (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -1,5 +1,7 @@
 """The count codec: who is set aside, means that agree, counts that vary as the real ones do."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,17 @@ def test_decoded_counts_vary_as_overdispersed_ones_do(overdispersed):
     assert np.median(codec.ratios(1.0).var(axis=1)) == pytest.approx(0.5, rel=0.3)
     ratio = new.var(axis=0) / overdispersed.var(axis=0)
     assert np.median(ratio) == pytest.approx(1, abs=0.15)
+
+
+def test_the_table_of_ratios_is_made_once_and_not_pickled(overdispersed):
+    codec = codec_of(overdispersed)
+    table = codec.ratios(1.0)
+    assert codec.ratios(1.0) is table
+    assert codec.ratios(0.5).var() < table.var()
+    np.testing.assert_array_equal(codec.ratios(1.0), table)
+    again = pickle.loads(pickle.dumps(codec))
+    assert again._table is None
+    np.testing.assert_array_equal(again.ratios(1.0), table)
 
 
 def test_noise_is_kept_by_storage(overdispersed):
