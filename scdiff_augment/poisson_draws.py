@@ -51,7 +51,7 @@ def _ratios_of(
 ) -> NDArray[np.float32]:
     """Draw one of its gene's ratios for each entry, (cells, genes)."""
     n_genes, levels = ratios.shape
-    drawn = rng.integers(levels, size=shape, dtype=np.uint8 if levels <= 256 else np.uint32)
+    drawn = rng.integers(levels, size=shape, dtype=np.uint8)
     places = torch.from_numpy(drawn).int().add_(torch.arange(n_genes, dtype=torch.int32) * levels)
     return torch.from_numpy(ratios).view(-1).index_select(0, places.view(-1)).view(shape).numpy()
 
