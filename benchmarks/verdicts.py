@@ -190,12 +190,12 @@ def _contrast(context: _Context, arm: str, reference: str) -> Contrast:
         interval,
         sign * interval.mean > 0 if interval.clear else None,
         rope_probabilities(sign * difference, n_test, n_train, ROPE),
-        gap_closed(wide, arm) if reference == BEST_TRIVIAL else float("nan"),
+        gap_closed(wide, arm, sign) if reference == BEST_TRIVIAL else float("nan"),
         donors,
     )
 
 
-def gap_closed(wide: pd.DataFrame, arm: str) -> float:
+def gap_closed(wide: pd.DataFrame, arm: str, sign: int = 1) -> float:
     """Return (arm - best trivial) / (oracle - best trivial), of means over folds.
 
     Parameters
@@ -204,15 +204,20 @@ def gap_closed(wide: pd.DataFrame, arm: str) -> float:
         Scores, folds x arms, with the best trivial arm and the oracle among them.
     arm : str
         Which arm.
+    sign : int, default=1
+        -1 where less is better.
 
     Returns
     -------
     float
-        1 where the arm is worth as much as real cells; NaN where the oracle is less than the
-        region of practical equivalence away from the best trivial arm.
+        1 where the arm is worth as much as real cells; NaN where there is no gap: the oracle is
+        not better than the best trivial arm by the region of practical equivalence, as where no
+        real cells were set aside for it.
     """
     if "oracle" not in wide:
         return float("nan")
     means = wide[[arm, BEST_TRIVIAL, "oracle"]].mean()
     gap = means["oracle"] - means[BEST_TRIVIAL]
-    return float("nan") if abs(gap) < ROPE else float((means[arm] - means[BEST_TRIVIAL]) / gap)
+    if sign * gap < ROPE:
+        return float("nan")
+    return float((means[arm] - means[BEST_TRIVIAL]) / gap)

@@ -134,7 +134,8 @@ def test_the_gap_of_a_case_done_by_hand():
     assert np.isnan(gap_closed(wide, "x"))
     assert np.isnan(gap_closed(wide.drop(columns="oracle"), "x"))
     lower = pd.DataFrame({BEST_TRIVIAL: [0.5], "x": [0.4], "oracle": [0.1]})
-    assert gap_closed(lower, "x") == pytest.approx(0.25)  # log-loss: down is forward
+    assert gap_closed(lower, "x", sign=-1) == pytest.approx(0.25)  # log-loss: down is forward
+    assert np.isnan(gap_closed(lower, "x"))  # an oracle that is worse leaves no gap to close
 
 
 def test_the_bayesian_test_is_that_of_baycomp_for_cross_validation():
