@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata import oversample_adata
+    from .autoencoder import AutoEncoder
     from .blocks import as_blocks
-    from .encoders import AutoEncoder
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
     from .scimilarity import SCimilarityEncoder
@@ -26,7 +26,7 @@ __all__ = [
 
 # Imported when they are asked for: torch takes seconds, and the command line's help needs none.
 _HOMES = {
-    "AutoEncoder": ".encoders",
+    "AutoEncoder": ".autoencoder",
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
     "SCimilarityEncoder": ".scimilarity",

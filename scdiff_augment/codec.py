@@ -6,8 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .autoencoder import AutoEncoder
 from .count_codec import CountCodec
-from .encoders import AutoEncoder, encoder_for
+from .encoders import encoder_for
 from .expression import Expression
 from .real_codec import RealCodec
 

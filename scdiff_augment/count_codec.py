@@ -17,27 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .aside import set_aside
+from .autoencoder import AutoEncoder
 from .class_profiles import ClassTotals, Piece, shift_of
 from .count_noise import poisson, ratio_table, ratio_weights
-from .encoders import ENCODERS, AutoEncoder, PCAEncoder, encoder_state
+from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .expression import Expression, depth_normalised
 from .genes import take_genes
-from .networks import CountDecoder, State
+from .networks import CountDecoder, State, within
 from .poisson_draws import draw_counts
 from .team import share
 from .training import steps_for, training_steps
 
 BLOCK = 4096
 """Cells decoded at a time."""
-
-SET_ASIDE = 0.15
-"""Share of the cells on which the noise of counts is measured."""
-
-FEWEST, MOST = 20, 500
-"""With fewer cells to set aside, all are learnt from and counts are Poisson; more add little."""
-
-RARE = 50
-"""Classes of fewer cells have none set aside."""
 
 EPOCHS = 20
 """How often the decoder is shown each cell, where there are few."""
@@ -372,27 +365,3 @@ class CountCodec:
         if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
             columns.append(np.log(parts.factor))
         return np.stack(columns, axis=1)
-
-
-def set_aside(
-    n_cells: int, generator: torch.Generator, codes: NDArray[np.int64] | None = None
-) -> NDArray[np.bool_]:
-    """Draw the cells that neither encoder nor decoder sees, (n_cells,): none of rare classes."""
-    order = torch.randperm(n_cells, generator=generator).numpy()
-    if codes is not None:
-        order = order[np.bincount(codes)[codes[order]] >= RARE]
-    n = min(int(SET_ASIDE * len(order)), MOST)
-    aside = np.zeros(n_cells, dtype=bool)
-    if n >= FEWEST:
-        aside[order[:n]] = True
-    return aside
-
-
-def common_std(coordinates: NDArray[np.float32]) -> float:
-    """Root of the mean variance of the coordinates."""
-    return max(float(np.sqrt(coordinates.var(axis=0, dtype=np.float64).mean())), 1e-6)
-
-
-def within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names start with `prefix`, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

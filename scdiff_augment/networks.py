@@ -223,3 +223,8 @@ class CountDecoder(nn.Module):
             h = silu(layer(h))
         logits = self.genes(h)
         return torch.log_softmax(logits if shift is None else logits.add_(shift), dim=1)
+
+
+def within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .class_profiles import Piece, shift_of, shrunken_means
-from .count_codec import common_std, within
-from .encoders import ENCODERS, PCAEncoder, encoder_state
+from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .expression import Expression
-from .networks import State
+from .networks import State, within
 
 RESIDUAL_CELLS = 1000
 """How many real cells' residuals carry the residual covariance."""

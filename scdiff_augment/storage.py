@@ -20,12 +20,11 @@ from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
 from . import diffusion
+from .autoencoder import AutoEncoder
 from .codec import CODECS
-from .count_codec import within
-from .encoders import AutoEncoder
 from .fingerprint import digest
 from .guidance import LatentClassifier
-from .networks import Denoiser
+from .networks import Denoiser, within
 from .synthetic import versions
 
 FORMAT = 4

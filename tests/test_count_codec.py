@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scdiff_augment.count_codec import FEWEST, MOST, CountCodec, set_aside
+from scdiff_augment.aside import FEWEST, MOST, set_aside
+from scdiff_augment.count_codec import CountCodec
 from scdiff_augment.count_noise import poisson
 from scdiff_augment.encoders import PCAEncoder
 from scdiff_augment.expression import take_apart
