@@ -19,6 +19,7 @@ from .drawing import Drawing
 from .expression import put_together
 from .synthetic import new_adata, provenance_of
 from .targets import (
+    GUIDANCE,
     carry_over,
     class_codes,
     require_interval,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SAMPLING: dict[str, Any] = {
-    "guidance_scale": 1.0,
+    "guidance_scale": GUIDANCE,
     "guidance_interval": None,
     "start": None,
     "strength": 1.0,
@@ -131,7 +132,7 @@ class LatentDiffusion(Conditioned):
         conditions: Mapping[str, Any] | None = None,
         n: int | None = None,
         *,
-        guidance_scale: float | Mapping[str, float] = 1.0,
+        guidance_scale: float | Mapping[str, float] = GUIDANCE,
         guidance_interval: tuple[float, float] | None = None,
         start: ArrayLike | None = None,
         strength: float = 1.0,
@@ -149,8 +150,11 @@ class LatentDiffusion(Conditioned):
         n : int, optional
             How many cells; may be left out where a condition lists a class for each cell, or
             where `start` holds the cells to start from.
-        guidance_scale : float or mapping of name to float, default=1.0
-            Weight of the conditions' gradients; 0 leaves a condition out.
+        guidance_scale : float or mapping of name to float, default=1.25
+            Weight of the conditions' gradients; 0 leaves a condition out. With the default, judges
+            that learnt from real cells call new ones what they were asked to be about as often
+            as real ones; with 1 less often, since the latent does not hold all of a class, and with
+            2 more often: cells are then too typical.
         guidance_interval : (low, high), optional
             Noise levels sigma between which the gradients act; everywhere by default.
         start : {array-like, data frame, sparse matrix} of shape (n, n_genes), optional

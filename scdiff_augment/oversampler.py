@@ -136,7 +136,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         Class to the number of cells that were added.
 
     generator_ : LatentDiffusion
-        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells. Like
+        The fitted model; ``generator_.sample({{"y": label}}, n=100)`` draws more cells, under
+        its own options' defaults. Like
         ``synthetic_source_``, ``annotations_`` and ``history_``, it does not exist where no cell
         was asked for.
 

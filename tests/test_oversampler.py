@@ -10,6 +10,7 @@ import pytest
 from imblearn.pipeline import make_pipeline
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from tiny import make_sampler
@@ -125,6 +126,18 @@ def test_inside_pipelines_searches_and_caches(counts, tmp_path):
     ).fit(X, y)
     assert search.best_score_ > 0.8
     assert any((tmp_path / "cache").rglob("*.pkl"))
+
+
+def test_bagged_pipelines_draw_cells_of_their_own_and_average(counts):
+    X, y = depth_normalised(counts[0]), counts[1]
+    pipeline = make_pipeline(make_sampler(), LogisticRegression(max_iter=500))
+    bagged = BaggingClassifier(pipeline, n_estimators=2, bootstrap=False, random_state=0).fit(X, y)
+    one, other = bagged.estimators_
+    assert one[0].random_state != other[0].random_state
+    assert not np.array_equal(one[-1].coef_, other[-1].coef_)
+    mean = (one.predict_proba(X) + other.predict_proba(X)) / 2
+    np.testing.assert_allclose(bagged.predict_proba(X), mean, atol=1e-6)
+    assert bagged.score(X, y) > 0.8
 
 
 def test_real_values_are_modelled_too(counts):

@@ -83,8 +83,8 @@ Guidance = Annotated[
     typer.Option(
         "--scale",
         metavar="NUMBER|NAME=NUMBER",
-        help="Weight of the conditions, or of one of them; 1 reproduces a class, more sharpens "
-        "it. May be repeated. [default: 1]",
+        help="Weight of the conditions, or of one of them; more makes cells more typical of a "
+        "class. May be repeated. [default: 1.25]",
     ),
 ]
 Interval = Annotated[
@@ -178,8 +178,8 @@ def _number_or_auto(text: str, option: str, least: int) -> int | str:
     return int(text)
 
 
-def scales(texts: list[str], conditions: list[str]) -> dict[str, float]:
-    """Weight of each condition, from ``--scale 1.5 --scale cell_type=2``.
+def scales(texts: list[str], conditions: list[str], default: float) -> dict[str, float]:
+    """Weight of each condition, from ``--scale 1.5 --scale cell_type=2``; `default` without.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def scales(texts: list[str], conditions: list[str]) -> dict[str, float]:
             common.append(value)
     if common and not conditions:
         raise ValueError("--scale weighs conditions, but none is asked for; use --where.")
-    return {name: named.get(name, *(common or [1.0])) for name in conditions}
+    return {name: named.get(name, *(common or [default])) for name in conditions}
 
 
 def sampling(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:

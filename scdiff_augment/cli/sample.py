@@ -114,6 +114,8 @@ def sample(
             raise ValueError(f"--strength must lie between 0 and 1, got {strength:g}.")
         if each is not None:
             raise ValueError("--each and --start do not go together; use --where with --start.")
+    from scdiff_augment.targets import GUIDANCE  # torch takes seconds, and --help needs none
+
     asked = pairs(where or [], "--where")
     entries = _entries(model, n, each, start)
     blockwise = to_store(out, entries, stream, scheduler)
@@ -129,7 +131,7 @@ def sample(
         if each is not None:
             assert n is not None
             wanted |= _of_each(loaded, each, n, asked, model)
-        weights = options.scales(scale, list(wanted))
+        weights = options.scales(scale, list(wanted), GUIDANCE)
         loaded.set_params(**options.sampling(sampler, n_steps), device=device)
         more: dict[str, Any] = {"guidance_interval": interval}
         if temperature is not None:
