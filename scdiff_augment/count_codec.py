@@ -26,6 +26,7 @@ from .expression import Expression, depth_normalised
 from .genes import take_genes
 from .networks import CountDecoder, State, within
 from .poisson_draws import draw_counts
+from .strata import Groups
 from .team import share
 from .training import steps_for, training_steps
 
@@ -274,6 +275,7 @@ class CountCodec:
         rng: np.random.Generator,
         overdispersion: float = 1.0,
         shift: Tensor | None = None,
+        groups: Groups = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """Draw counts given latents.
 
@@ -285,6 +287,8 @@ class CountCodec:
             Share of the measured one.
         shift : Tensor of shape (cells, genes), optional
             What the cells' classes add to the logits of the genes.
+        groups : ndarray of int, shape (cells,), optional
+            Cells that are drawn together; by default all are.
 
         Returns
         -------
@@ -300,7 +304,8 @@ class CountCodec:
         for start in range(0, len(z), BLOCK):
             block = slice(start, start + BLOCK)
             rates, sizes[block] = self.rates(z[block], None if shift is None else shift[block])
-            counts[block] = draw_counts(rates, ratios, rng)
+            some = None if groups is None else groups[block]
+            counts[block] = draw_counts(rates, ratios, rng, some)
         return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
 
     def to_state(self) -> State:

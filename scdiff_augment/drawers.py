@@ -21,6 +21,8 @@ from .class_profiles import shift_of
 from .count_codec import CountCodec
 from .devices import device_of
 from .drawing import Drawing
+from .poisson_draws import LARGE, TAIL
+from .strata import BELOW_1, Groups, members, prime
 
 if TYPE_CHECKING:
     from .generator import LatentDiffusion
@@ -48,7 +50,11 @@ class OnHost:
         z = self._latents(block, noise).cpu().numpy()
         shift = self._shift(block)
         return self._codec.decode(
-            z, rng, self._overdispersion, None if shift is None else shift.cpu()
+            z,
+            rng,
+            self._overdispersion,
+            None if shift is None else shift.cpu(),
+            self._drawing.groups(block),
         )
 
     def stored(self, block: slice, noise: torch.Generator, rng: np.random.Generator) -> Cells:
@@ -93,7 +99,7 @@ class OnDevice(OnHost):
         chance = torch.Generator(self._device).manual_seed(int(rng.integers(2**63)))
         with torch.no_grad():
             rates = self._decoder(z, self._shift(block)).exp_() * sizes[:, :1]
-            counts = draw_counts_on(rates, self._ratios, chance)
+            counts = draw_counts_on(rates, self._ratios, chance, self._drawing.groups(block))
         return _to_host(counts), sizes[:, 1].cpu().double().numpy() if len(mean) == 2 else None
 
 
@@ -103,13 +109,39 @@ def drawer(model: LatentDiffusion, drawing: Drawing) -> OnHost:
     return OnHost(model, drawing) if device.type == "cpu" else OnDevice(model, drawing, device)
 
 
-def draw_counts_on(rates: Tensor, ratios: Tensor | None, chance: torch.Generator) -> Tensor:
-    """Draw counts where the rates are: Poisson around a ratio of the gene's, (B, genes)."""
+def draw_counts_on(
+    rates: Tensor, ratios: Tensor | None, chance: torch.Generator, groups: Groups = None
+) -> Tensor:
+    """Draw counts where the rates are, as `poisson_draws.draw_counts` does, (B, genes)."""
     if ratios is not None:
         n_genes, levels = ratios.shape
-        drawn = torch.randint(levels, rates.shape, generator=chance, device=rates.device)
+        drawn = uniforms_on(rates, groups, chance).mul_(levels).long()
         rates = rates * ratios[torch.arange(n_genes, device=rates.device), drawn]
-    return torch.poisson(rates, generator=chance)
+    counts = torch.poisson(rates, generator=chance)
+    probability = torch.exp(-rates)
+    left, found = uniforms_on(rates, groups, chance) - probability, torch.zeros_like(rates)
+    few, k = rates <= LARGE, 0
+    while bool((above := few & (left >= 0) & (probability > TAIL)).any()):
+        found += above
+        k += 1
+        probability = probability * rates / k
+        left = left - probability
+    return torch.where(few, found, counts)
+
+
+def uniforms_on(like: Tensor, groups: Groups, chance: torch.Generator) -> Tensor:
+    """Draw numbers of this shape, stratified as those of `strata.uniforms`, where `like` is."""
+    numbers = torch.rand(like.shape, generator=chance, device=like.device)
+    for rows in members(groups, len(like)):
+        if len(rows) > 1:
+            p, here = prime(len(rows)), torch.from_numpy(rows).to(like.device)
+            a, b = (
+                torch.randint(least, p, like.shape[1:], generator=chance, device=like.device)
+                for least in (1, 0)
+            )
+            strata = (torch.arange(len(rows), device=like.device)[:, None] * a + b) % p
+            numbers[here] = ((strata + numbers[here]) / p).clamp_(max=float(BELOW_1))
+    return numbers
 
 
 def _to_host(counts: Tensor) -> sparse.csr_matrix:

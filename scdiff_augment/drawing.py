@@ -6,12 +6,15 @@ import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from . import diffusion
 from .diffusion import Model
 from .guidance import Condition, LatentClassifier, guide
+from .strata import normals
 from .targets import Carried
 
 
@@ -54,7 +57,8 @@ class Drawing(NamedTuple):
         """Draw the latents of a block of cells, (B, n_latent)."""
         model = guide(denoiser, self._conditions(block), self.interval)
         highest = self.sigmas[0]
-        noise = torch.randn(block.stop - block.start, n_latent, generator=generator)
+        rng = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=generator)))
+        noise = torch.from_numpy(normals(self.groups(block), (_length(block), n_latent), rng))
         noise = noise.to(self.sigmas.device)
         with torch.no_grad():
             if self.start is None:
@@ -72,6 +76,13 @@ class Drawing(NamedTuple):
                 f"guidance_scale (1 reproduces a class), or more n_steps."
             )
         return z if self.wanted.shift is None else z + self.wanted.shift[block]
+
+    def groups(self, block: slice) -> NDArray[np.int64] | None:
+        """Return numbers of the combinations of classes asked for, (B,); None without any."""
+        codes = [c.cpu().numpy() for c in self.classes(block).values()]
+        if len(codes) < 2:
+            return codes[0] if codes else None
+        return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
 
     def classes(self, block: slice) -> dict[str, Tensor]:
         """Return the classes that were asked for, (B,) by condition."""
@@ -116,3 +127,7 @@ class Drawing(NamedTuple):
             )
             for name, codes in self.wanted.targets.items()
         ]
+
+
+def _length(block: slice) -> int:
+    return int(block.stop - block.start)

@@ -140,6 +140,9 @@ class LatentDiffusion(Conditioned):
     ) -> NDArray[np.float32]:
         """Draw new cells.
 
+        Cells of the same classes are drawn together: each by itself is as the model says, and in
+        each gene their mean is nearer to the model's than that of independent draws (`strata`).
+
         Parameters
         ----------
         conditions : mapping of name to class, or to n classes, optional

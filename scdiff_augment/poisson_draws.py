@@ -3,7 +3,8 @@
 A count is Poisson around its expected value, or around that times a ratio drawn from its gene's
 own (`count_noise`). Its probabilities follow from one another, p(0) = exp(-r) and
 p(k+1) / p(k) = r / (k+1), so a uniform number is led upwards until their sum passes it. Three of
-four entries of a single-cell matrix end at p(0).
+four entries of a single-cell matrix end at p(0). The numbers of a group of cells are drawn together
+(`strata`), so that their counts add up to what was expected.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .strata import Groups, uniforms
+
 ROWS = 512
 """Cells at a time: their numbers stay in the processor's cache."""
 
-LARGE = 5.0
-"""Expected counts from which on NumPy's own draw is cheaper than many steps."""
+LARGE = 20.0
+"""Expected counts from which on NumPy's own, independent draws take the place of many steps."""
 
 TAIL = 1e-15
 """Probability of counts so large that none is told from the next."""
 
 
 def draw_counts(
-    rates: NDArray[np.float32], ratios: NDArray[np.float32] | None, rng: np.random.Generator
+    rates: NDArray[np.float32],
+    ratios: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+    groups: Groups = None,
 ) -> NDArray[np.float32]:
     """Draw counts of these expected values, (cells, genes).
 
@@ -35,32 +41,36 @@ def draw_counts(
         Equally likely ratios of each gene, of mean 1; at most 256. None draws Poisson counts.
     rng : numpy.random.Generator
         Source of all randomness.
+    groups : ndarray of int, shape (cells,), optional
+        Cells that are drawn together; by default all are.
     """
     counts = np.zeros(rates.shape, dtype=np.float32)
     for start in range(0, len(rates), ROWS):
         rows = slice(start, start + ROWS)
         some = np.ascontiguousarray(rates[rows])
+        together = None if groups is None else groups[rows]
         if ratios is not None:
-            some = some * _ratios_of(ratios, some.shape, rng)
-        _draw(some, rng, counts[rows].reshape(-1))
+            some = some * _ratios_of(ratios, uniforms(together, some.shape, rng))
+        _draw(some, uniforms(together, some.shape, rng), rng, counts[rows].reshape(-1))
     return counts
 
 
-def _ratios_of(
-    ratios: NDArray[np.float32], shape: tuple[int, ...], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw one of its gene's ratios for each entry, (cells, genes)."""
+def _ratios_of(ratios: NDArray[np.float32], uniform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return one of its gene's ratios for each entry, (cells, genes)."""
     n_genes, levels = ratios.shape
-    drawn = rng.integers(levels, size=shape, dtype=np.uint8)
-    places = torch.from_numpy(drawn).int().add_(torch.arange(n_genes, dtype=torch.int32) * levels)
-    return torch.from_numpy(ratios).view(-1).index_select(0, places.view(-1)).view(shape).numpy()
+    places = torch.from_numpy(uniform).mul_(levels).int()
+    places.add_(torch.arange(n_genes, dtype=torch.int32) * levels)
+    found = torch.from_numpy(ratios).view(-1).index_select(0, places.view(-1))
+    return found.view(uniform.shape).numpy()
 
 
 def _draw(
-    rates: NDArray[np.float32], rng: np.random.Generator, counts: NDArray[np.float32]
+    rates: NDArray[np.float32],
+    uniform: NDArray[np.float32],
+    rng: np.random.Generator,
+    counts: NDArray[np.float32],
 ) -> None:
     """Write the counts of some cells, cell by cell, where they are not 0."""
-    uniform = rng.random(rates.shape, dtype=np.float32)
     jump = rates > LARGE
     none = torch.from_numpy(rates).neg().exp_().numpy()
     candidates = np.flatnonzero((uniform >= none) | jump)

@@ -14,6 +14,7 @@ from .class_profiles import Piece, shift_of, shrunken_means
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .expression import Expression
 from .networks import State, within
+from .strata import Groups, normals
 
 RESIDUAL_CELLS = 1000
 """How many real cells' residuals carry the residual covariance."""
@@ -91,13 +92,14 @@ class RealCodec:
         rng: np.random.Generator,
         overdispersion: float = 1.0,
         shift: Tensor | None = None,
+        groups: Groups = None,
     ) -> tuple[NDArray[np.float32], None]:
         """Draw values given latents; a matrix that was non-negative stays so.
 
         `overdispersion` is about counts, and says nothing here. `shift` (cells, genes) is what the
-        cells' classes add to standardised values.
+        cells' classes add to standardised values. The cells of a group are drawn together.
         """
-        mix = rng.standard_normal((len(z), len(self.residuals_)), dtype=np.float32)
+        mix = normals(groups, (len(z), len(self.residuals_)), rng)
         standard = z @ self.weights_ + mix @ self.residuals_
         if shift is not None:
             standard += shift.numpy()
