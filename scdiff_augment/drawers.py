@@ -134,13 +134,15 @@ def uniforms_on(like: Tensor, groups: Groups, chance: torch.Generator) -> Tensor
     numbers = torch.rand(like.shape, generator=chance, device=like.device)
     for rows in members(groups, len(like)):
         if len(rows) > 1:
-            p, here = prime(len(rows)), torch.from_numpy(rows).to(like.device)
-            a, b = (
+            n, p, here = len(rows), prime(len(rows)), torch.from_numpy(rows).to(like.device)
+            start, a, b = (
                 torch.randint(least, p, like.shape[1:], generator=chance, device=like.device)
-                for least in (1, 0)
+                for least in (0, 1, 0)
             )
-            strata = (torch.arange(len(rows), device=like.device)[:, None] * a + b) % p
-            numbers[here] = ((strata + numbers[here]) / p).clamp_(max=float(BELOW_1))
+            table = torch.randperm(p, generator=chance, device=like.device)
+            places = (torch.arange(n, device=like.device)[:, None] + start) % p
+            strata = (table[places] * a + b) % p
+            numbers[here] = ((strata + numbers[here]) / p).clamp_(max=BELOW_1)
     return numbers
 
 

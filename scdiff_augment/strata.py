@@ -7,7 +7,8 @@ each ([1]_). What is additive in the numbers then has next to no error of sampli
 number by itself is still uniform.
 
 Which cell has which stratum is a permutation of each column's own. For a prime p, i -> a i + b
-(mod p) is one, and takes a tenth of the time of shuffling.
+(mod p) is one; a shuffled table, read from a place of each column's own, is put before it, since
+lines alone leave too few permutations. That takes a third of the time of shuffling each column.
 
 References
 ----------
@@ -22,11 +23,16 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from torch import Tensor
 
-BELOW_1 = np.float32(1 - 2**-24)
+BELOW_1 = 1 - 2**-24
 """The largest number of single precision below 1."""
+
+EXACT = 1024
+"""Primes from which on quotients need double precision."""
 
 Groups = NDArray[np.int64] | None
 """Group of each cell, (cells,); None: all cells are one."""
@@ -44,13 +50,15 @@ def uniforms(
     rng : numpy.random.Generator
         Source of all randomness.
     """
-    numbers = rng.random(shape, dtype=np.float32)
+    numbers = torch.from_numpy(rng.random(shape, dtype=np.float32))
     for rows in members(groups, shape[0]):
         if (n := len(rows)) > 1:
-            p = prime(n)
-            a, b = rng.integers(1, p, shape[1]), rng.integers(p, size=shape[1])
-            numbers[rows] = np.minimum((strata(n, p, a, b) + numbers[rows]) / p, BELOW_1)
-    return numbers
+            p, every = prime(n), n == shape[0]
+            mine = numbers if every else numbers[rows]
+            mine.add_(strata(n, p, shape[1], rng)).div_(p).clamp_(max=BELOW_1)
+            if not every:
+                numbers[rows] = mine
+    return numbers.numpy()
 
 
 def normals(
@@ -61,16 +69,30 @@ def normals(
     return ndtri(middle).astype(np.float32)
 
 
-def strata(n: int, p: int, a: NDArray, b: NDArray) -> NDArray[np.float32]:
-    """Return a i + b (mod p) for i up to n, (n, columns); p is prime, and n at most p.
+def strata(n: int, p: int, columns: int, rng: np.random.Generator) -> Tensor:
+    """Draw different whole numbers below p in each column, (n, columns).
 
-    Whole numbers below 2^24 are exact in single precision, and half a step keeps the quotient away
-    from whole ones.
+    Parameters
+    ----------
+    n, p : int
+        How many; a prime of at least n.
+    columns : int
+    rng : numpy.random.Generator
+        Source of all randomness.
     """
-    kind = np.float32 if n * p < 2**23 else np.float64
-    value = np.arange(n, dtype=kind)[:, None] * a.astype(kind) + b.astype(kind)
-    times = np.floor((value + kind(0.5)) / kind(p))
-    return (value - times * kind(p)).astype(np.float32, copy=False)
+    twice = np.tile(rng.permutation(p), 2).astype(np.float32 if p < EXACT else np.float64)
+    starts, a, b = (rng.integers(least, p, columns) for least in (0, 1, 0))
+    read = np.lib.stride_tricks.sliding_window_view(twice, n)[starts]  # (columns, n)
+    a_, b_ = (torch.from_numpy(x.astype(twice.dtype)) for x in (a, b))
+    return modulo(torch.from_numpy(read).t().contiguous().mul_(a_).add_(b_), p).float()
+
+
+def modulo(values: Tensor, p: int) -> Tensor:
+    """Return whole numbers up to p squared modulo p.
+
+    Half a step keeps the quotients further from whole numbers than rounding errs.
+    """
+    return values.sub_((values + 0.5).div_(p).floor_(), alpha=p)
 
 
 def members(groups: Groups, n: int) -> list[NDArray[np.intp]]:

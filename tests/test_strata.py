@@ -5,7 +5,7 @@ from scipy import stats
 
 from scdiff_augment.drawers import uniforms_on
 from scdiff_augment.poisson_draws import draw_counts
-from scdiff_augment.strata import members, normals, prime, strata, uniforms
+from scdiff_augment.strata import EXACT, members, modulo, normals, prime, strata, uniforms
 
 
 def generator(seed=0):
@@ -30,13 +30,21 @@ def test_each_column_of_a_group_has_at_most_one_number_in_a_stratum(draw, sizes)
         assert all(len(np.unique(column)) == size for column in places.T)
 
 
-def test_strata_are_those_of_whole_numbers():
-    rng = generator()
-    for n in (1, 2, 7, 150, 512, 1500, 4096):
-        p = prime(n)
-        a, b = rng.integers(1, max(p, 2), 300), rng.integers(p, size=300)
-        exact = (np.arange(n)[:, None] * a + b) % p
-        np.testing.assert_array_equal(strata(n, p, a, b), exact)
+@pytest.mark.parametrize("n", [2, 7, 150, 512, 1500, 4096])
+def test_strata_are_whole_numbers_each_once(n):
+    found = strata(n, prime(n), 300, generator()).numpy()
+    np.testing.assert_array_equal(found, np.round(found))
+    assert found.min() >= 0
+    assert found.max() < prime(n)
+    assert all(len(np.unique(column)) == n for column in found.T)
+
+
+@pytest.mark.parametrize("p", [2, 7, 521, 1021, 4099])
+def test_modulo_is_exact(p):
+    kind = np.float32 if p < EXACT else np.float64
+    values = np.arange(p)[:, None] * np.arange(1, p, max(1, p // 500)) + p - 1
+    found = modulo(torch.from_numpy(values.astype(kind)), p)
+    np.testing.assert_array_equal(found.numpy(), values % p)
 
 
 def test_primes():
