@@ -76,7 +76,7 @@ def in_order(
     ClusterLostError
         If a block was lost more than `RETRIES` times.
     """
-    held = client.scatter(shared, broadcast=True, hash=False)
+    held = _sent(client, shared)
     on_the_way: deque[list[Any]] = deque()  # number, arguments, future, how often it was lost
 
     def send(arguments: tuple) -> Any:
@@ -105,7 +105,7 @@ def in_order(
                     f"was written is kept: run the same again when the cluster is well."
                 ) from error
             try:
-                held = client.scatter(shared, broadcast=True, hash=False)
+                held = _sent(client, shared)
             except TimeoutError as gone:
                 raise ClusterLostError(
                     f"no worker is left at block {number}. What was written is kept: run the same "
@@ -119,6 +119,18 @@ def in_order(
         future.release()
         fill()
         yield number, result
+
+
+def _sent(client: Any, shared: Any) -> Any:
+    """Send to every worker, again where one is killed while it receives."""
+    for _ in range(RETRIES):
+        try:
+            return client.scatter(shared, broadcast=True, hash=False)
+        except TimeoutError:  # no worker is there
+            raise
+        except OSError:  # how distributed says that a connection broke
+            continue
+    return client.scatter(shared, broadcast=True, hash=False)
 
 
 def _lost(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from tiny import make_model
 
 from scdiff_augment import block_sampling
 from scdiff_augment.block_drawing import annotated_block
-from scdiff_augment.dask_blocks import ClusterLostError, in_order
+from scdiff_augment.dask_blocks import ClusterLostError, _sent, in_order
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +122,22 @@ class LosingClient:
 def test_a_cluster_that_loses_everything_is_given_up():
     with pytest.raises(ClusterLostError, match="block 7 was lost 4 times"):
         list(in_order(LosingClient(), named, None, iter([(7, (7,))])))
+
+
+class BreakingClient:
+    """A client whose worker is killed while it receives, so many times."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def scatter(self, shared, **_):
+        self.times -= 1
+        if self.times >= 0:
+            raise ConnectionResetError("reset by peer")
+        return shared
+
+
+def test_what_all_need_is_sent_again_where_a_worker_is_killed_meanwhile():
+    assert _sent(BreakingClient(3), "model") == "model"
+    with pytest.raises(ConnectionResetError):
+        _sent(BreakingClient(4), "model")
