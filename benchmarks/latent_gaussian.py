@@ -18,6 +18,7 @@ from scdiff_augment.expression import put_together, take_apart
 from scdiff_augment.mixture import class_mixture
 from scdiff_augment.oversampling import Draw, GenerativeOverSampler
 from scdiff_augment.parameters import PARAMETERS
+from scdiff_augment.strata import normals
 from scdiff_augment.training import bounded_threads
 
 
@@ -25,7 +26,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
     """Over-sample cells from one Gaussian per class in a codec's latent.
 
     The ablation of `DiffusionOversampler`: the same codec, the same class means and shrunken
-    covariances, no denoiser and no guidance.
+    covariances, cells of a class drawn together as well, no denoiser and no guidance.
 
     Parameters
     ----------
@@ -86,14 +87,17 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             shift = codec.class_shift([Piece(parts.values, z.numpy(), codes)], len(classes))
 
         def draw(labels: NDArray) -> NDArray[np.float32]:
-            component = torch.from_numpy(np.searchsorted(classes, labels))
-            noise = torch.randn(len(labels), z.shape[1], generator=generator)
+            groups = np.searchsorted(classes, labels)
+            component = torch.from_numpy(groups)
+            noise = torch.from_numpy(normals(groups, (len(labels), z.shape[1]), rng))
             noise[:, : codec.n_latent] *= self.temperature
             z_new = mixture.means[component].clone()
             for k in component.unique():  # the symmetric root, as the chain of diffusion has it
                 rows, axes = component == k, mixture.axes[k]
                 z_new[rows] += (noise[rows] @ axes * mixture.variances[k].sqrt()) @ axes.T
-            values, factor = codec.decode(z_new.numpy(), rng, self.overdispersion, shift[component])
+            values, factor = codec.decode(
+                z_new.numpy(), rng, self.overdispersion, shift[component], groups
+            )
             return put_together(values, parts.kind, total=parts.total, factor=factor)
 
         return draw
