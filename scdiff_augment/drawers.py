@@ -131,18 +131,18 @@ def draw_counts_on(
 
 def uniforms_on(like: Tensor, groups: Groups, chance: torch.Generator) -> Tensor:
     """Draw numbers of this shape, stratified as those of `strata.uniforms`, where `like` is."""
-    numbers = torch.rand(like.shape, generator=chance, device=like.device)
+    numbers = torch.empty(like.shape, device=like.device)
     for rows in members(groups, len(like)):
-        if len(rows) > 1:
-            n, p, here = len(rows), prime(len(rows)), torch.from_numpy(rows).to(like.device)
-            start, a, b = (
-                torch.randint(least, p, like.shape[1:], generator=chance, device=like.device)
-                for least in (0, 1, 0)
-            )
-            table = torch.randperm(p, generator=chance, device=like.device)
-            places = (torch.arange(n, device=like.device)[:, None] + start) % p
-            strata = (table[places] * a + b) % p
-            numbers[here] = ((strata + numbers[here]) / p).clamp_(max=BELOW_1)
+        n, here = len(rows), torch.from_numpy(rows).to(like.device)
+        p = prime(n) if n > 1 else 1
+        start, a, b = (
+            torch.randint(least, max(p, 2), like.shape[1:], generator=chance, device=like.device)
+            for least in (0, 1, 0)
+        )
+        table = torch.randperm(p, generator=chance, device=like.device)
+        places = (torch.arange(n, device=like.device)[:, None] + start) % p
+        shift = torch.rand(like.shape[1:], generator=chance, device=like.device)
+        numbers[here] = (((table[places] * a + b) % p + shift) / p).clamp_(max=BELOW_1)
     return numbers
 
 

@@ -3,8 +3,8 @@
 Cells drawn one by one stray by chance from what their model says, each gene's mean in its own
 direction, and a classifier that adds up thousands of genes learns that chance. So the cells of a
 group are drawn together: in each column their numbers fall into strata of equal width, one into
-each ([1]_). What is additive in the numbers then has next to no error of sampling ([2]_), and each
-number by itself is still uniform.
+each ([1]_), at the same place of each. What is additive in the numbers then has next to no error
+of sampling ([2]_), and each number by itself is still uniform.
 
 Which cell has which stratum is a permutation of each column's own. For a prime p, i -> a i + b
 (mod p) is one; a shuffled table, read from a place of each column's own, is put before it, since
@@ -50,15 +50,22 @@ def uniforms(
     rng : numpy.random.Generator
         Source of all randomness.
     """
-    numbers = torch.from_numpy(rng.random(shape, dtype=np.float32))
-    for rows in members(groups, shape[0]):
-        if (n := len(rows)) > 1:
-            p, every = prime(n), n == shape[0]
-            mine = numbers if every else numbers[rows]
-            mine.add_(strata(n, p, shape[1], rng)).div_(p).clamp_(max=BELOW_1)
-            if not every:
-                numbers[rows] = mine
-    return numbers.numpy()
+    places = members(groups, shape[0])
+    drawn = [_together(len(rows), shape[1], rng) for rows in places]
+    order = torch.from_numpy(np.concatenate(places)) if len(places) > 1 else None
+    numbers = torch.cat(drawn) if drawn else torch.empty(shape)
+    if order is None or bool((order[1:] > order[:-1]).all()):
+        return numbers.numpy()
+    return numbers[order.argsort()].numpy()
+
+
+def _together(n: int, columns: int, rng: np.random.Generator) -> Tensor:
+    """Draw numbers at equal distances, shifted by chance and shuffled in each column."""
+    shift = torch.from_numpy(rng.random(columns, dtype=np.float32))
+    if n == 1:
+        return shift[None]
+    p = prime(n)
+    return strata(n, p, columns, rng).add_(shift).div_(p).clamp_(max=BELOW_1)
 
 
 def normals(

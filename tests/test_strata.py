@@ -63,7 +63,7 @@ def test_means_stray_far_less_than_those_of_independent_numbers():
     means = np.stack(
         [uniforms(None, (150, 200), generator(seed)).mean(axis=0) for seed in range(50)]
     )
-    assert means.std() < 0.1 * np.sqrt(1 / 12 / 150)
+    assert means.std() < 0.15 * np.sqrt(1 / 12 / 150)
 
 
 def test_neither_genes_nor_cells_go_together():
