@@ -258,7 +258,7 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
         means = statistics.summarise(part, [name]).pivot(
             index="strategy", columns="classifier", values=name
         )
-        means = means.loc[list(config.arms), list(config.classifiers)]
+        means = means.reindex(index=list(config.arms), columns=list(config.classifiers))
         where = f"{part['fold'].nunique()} folds ({block.title})"
         lines += [f"\n{SCORES[name].title}, mean over {where}"]
         lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]

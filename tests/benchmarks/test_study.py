@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks import __main__ as cli
 from benchmarks import runner, strategies
+from benchmarks.config import load_config
 from benchmarks.strategies import Entry
 
 pytestmark = [  # MLflow's own
@@ -268,6 +269,14 @@ def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
     assert "not complete" not in PAGE.read_text(encoding="utf-8")
     assert start("--minutes", "0") == cli.BAD_INPUT
     assert "needs more than 0 minutes" in capsys.readouterr().err
+
+
+def test_the_summary_of_a_study_with_an_arm_still_to_be_computed(start):
+    assert start() == 0
+    rows = pd.read_parquet(PAGE.with_name("rows.parquet"))
+    said = cli.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
+    (line,) = [line for line in said.splitlines() if line.startswith("smote")]
+    assert line.split() == ["smote", "-", "-"]
 
 
 def test_ranks_over_several_studies(start, tmp_path, capsys):
