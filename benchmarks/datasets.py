@@ -285,18 +285,19 @@ def data_folder() -> Path:
     return Path(os.environ.get(DATA_ENV) or Path(__file__).parents[2] / "shared" / "data")
 
 
-def _shared(name: str) -> Callable[[], Dataset]:
-    """Return a loader of a file in the data folder."""
+def _shared(file: str, label_key: str = "cell_type", name: str = "") -> Callable[[], Dataset]:
+    """Return a loader of a file in the data folder, by default under the file's own name."""
+    title = name or file
 
     def load() -> Dataset:
         folder = data_folder()
-        path = folder / f"{name}.h5ad"
+        path = folder / f"{file}.h5ad"
         if not path.is_file():
             raise FileNotFoundError(
-                f"Data set {name!r} needs the file {path.name!r}, sought in {folder.resolve()}. "
+                f"Data set {title!r} needs the file {path.name!r}, sought in {folder.resolve()}. "
                 f"Set {DATA_ENV} to the folder that has it; the file is not part of this project."
             )
-        return from_h5ad(path, name, "cell_type")
+        return from_h5ad(path, title, label_key)
 
     return load
 
@@ -307,6 +308,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "paul15": _shared("paul15"),
     "pancreas_endocrinogenesis": _shared("pancreas_endocrinogenesis"),
     "kang_ifnb_small_counts": _shared("kang_ifnb_small_counts"),
+    "kang_ifnb_condition": _shared("kang_ifnb_small_counts", "condition", "kang_ifnb_condition"),
 }
 
 

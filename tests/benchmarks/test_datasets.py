@@ -136,3 +136,15 @@ def test_the_rare_cell_draw_has_the_size_it_is_described_with():
         assert data.X[unit.fold.train].shape == (2530, 1287)
         assert set(unit.fold.rare) == {"Dendritic cells", "FCGR3A+ Monocytes", "NK cells"}
     assert set(data.groups) == {"donor", "condition"}
+
+
+@pytest.mark.shared_data
+def test_a_condition_can_be_the_label():
+    if not (SHARED / "kang_ifnb_small_counts.h5ad").is_file():
+        pytest.skip(f"needs kang_ifnb_small_counts.h5ad in {SHARED} (or SCDIFF_DATA)")
+    data, types = load_dataset("kang_ifnb_condition"), load_dataset("kang_ifnb_small_counts")
+    assert data.name == "kang_ifnb_condition"
+    assert set(data.y) == {"ctrl", "stim"} == set(types.groups["condition"])
+    np.testing.assert_array_equal(data.y, types.groups["condition"])
+    np.testing.assert_array_equal(data.X, types.X)
+    assert "condition" not in data.groups
