@@ -17,7 +17,8 @@ from benchmarks.backends import BACKENDS, connected
 from benchmarks.config import Config, load_config, read_yaml
 from benchmarks.index_page import write_index
 from benchmarks.models import save_generators
-from benchmarks.runner import Interrupted, Results, load_datasets, make_units, run, stored
+from benchmarks.results import Results, stored
+from benchmarks.runner import Interrupted, load_datasets, make_units, run
 from benchmarks.scores import SCORES
 from benchmarks.store import pack, prepare_folder, unasked
 from benchmarks.tracking import DEFAULT_URI, TrackingError, log_study

@@ -14,7 +14,7 @@ from benchmarks.classifiers import CLASSIFIERS
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, describe
 from benchmarks.page import MOST_PLOTS, environment, render
-from benchmarks.runner import Results
+from benchmarks.results import Results
 from benchmarks.scores import SCORES
 from benchmarks.sentences import sentences
 from benchmarks.store import write_text, write_with

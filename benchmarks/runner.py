@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
@@ -18,6 +16,7 @@ from benchmarks.backends import ClusterLostError
 from benchmarks.config import Config
 from benchmarks.datasets import Dataset, load_dataset
 from benchmarks.leakage import require_apart
+from benchmarks.results import Computed, Results, gathered
 from benchmarks.splits import make_folds
 from benchmarks.store import keep, read
 from benchmarks.strategies import require_installed
@@ -40,64 +39,11 @@ class Interrupted(Exception):
         self.kept, self.total, self.reason = kept, total, reason
 
 
-@dataclass(frozen=True)
-class Results:
-    """What a run leaves.
-
-    Attributes
-    ----------
-    rows : DataFrame
-        One line per data set, fold, strategy and classifier.
-    classes : DataFrame
-        One line per row and type.
-    tallies : DataFrame
-        One line per row and donor of the test part: calls against true types.
-    computed, reused : int
-        Units computed in this run and taken from an earlier one.
-    missing : int
-        Units that are not there yet. Rows are then those of the folds that every strategy
-        finished.
-    """
-
-    rows: pd.DataFrame
-    classes: pd.DataFrame
-    computed: int
-    reused: int
-    tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
-    missing: int = 0
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Units that are there, and units of the study."""
-        there = self.computed + self.reused
-        return there, there + self.missing
-
-
 class Keyed(Protocol):
     """A unit of work: whatever has a key, a content hash over all that its result depends on."""
 
     @property
     def key(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Computed:
-    """Results of a list of units.
-
-    Attributes
-    ----------
-    results : list of dict
-        One per unit that is there, in the units' order, whatever order they ended in.
-    computed, reused : int
-        Units computed in this run and taken from an earlier one.
-    missing : int
-        Units that the time did not suffice for.
-    """
-
-    results: list[Record]
-    computed: int
-    reused: int
-    missing: int = 0
 
 
 def load_datasets(config: Config) -> list[Dataset]:
@@ -199,59 +145,7 @@ def run(
         If the time did not suffice for one fold.
     """
     done = compute(config.name, units, folder, run_unit, jobs, force, minutes)
-    return _results(units, done)
-
-
-def stored(units: list[Unit], folder: Path) -> Results:
-    """Return the rows of the units that are on disk, and compute nothing.
-
-    Parameters
-    ----------
-    units : list of Unit
-        The grid of a study.
-    folder : Path
-        The study's folder.
-
-    Returns
-    -------
-    Results
-        Of the folds that every strategy finished or failed.
-
-    Raises
-    ------
-    ValueError
-        If there is no such fold.
-    """
-    found = [r for unit in units if (r := read(folder, unit.key, failed=True)) is not None]
-    return _results(units, Computed(found, 0, len(found), len(units) - len(found)))
-
-
-def _results(units: list[Unit], done: Computed) -> Results:
-    """Gather rows; where units are missing, those of whole folds alone, which compare fairly."""
-    results = done.results
-    if done.missing:
-        there = {result["unit"] for result in results}
-        lost = {_place(unit) for unit in units if unit.key not in there}
-        whole = {unit.key for unit in units if _place(unit) not in lost}
-        results = [result for result in results if result["unit"] in whole]
-        if not results:
-            raise ValueError(
-                f"No fold is complete: {len(there)} of {len(units)} units are there. A page needs "
-                "a fold that every strategy has finished; run the study on."
-            )
-    pools = {unit.key: len(unit.dataset.y) - len(unit.fold.test) for unit in units}
-    return Results(
-        rows=frame([row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]),
-        classes=frame([record for r in results for record in r["classes"]]),
-        computed=done.computed,
-        reused=done.reused,
-        tallies=frame([record for r in results for record in r["tallies"]]),
-        missing=done.missing,
-    )
-
-
-def _place(unit: Unit) -> tuple[str, int]:
-    return unit.dataset.name, unit.fold.index
+    return gathered(units, done)
 
 
 def compute(
@@ -332,26 +226,3 @@ def _reason(stop: BaseException) -> str:
     if isinstance(stop, ClusterLostError):
         return f"The cluster could not go on ({stop})."
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""
-
-
-def frame(records: list[Record]) -> pd.DataFrame:
-    """Return records as a table that parquet takes.
-
-    Parameters
-    ----------
-    records : list of dict
-        One per row.
-
-    Returns
-    -------
-    DataFrame
-        Columns without any value are floating.
-    """
-    found = pd.DataFrame(records)
-    for name in ("n", "n_synthetic"):
-        if name in found:
-            found[name] = found[name].astype("Int64")
-    for name in found.columns:
-        if found[name].dtype.kind == "O" and found[name].isna().all():
-            found[name] = found[name].astype(float)
-    return found

@@ -14,7 +14,8 @@ from benchmarks.generation.config import load_study_config
 from benchmarks.generation.parts import Arrays, StudyConfig
 from benchmarks.generation.registry import STUDIES
 from benchmarks.generation.units import make_units, run_study_unit
-from benchmarks.runner import compute, frame
+from benchmarks.results import frame
+from benchmarks.runner import compute
 from benchmarks.tracking import log_metrics
 from benchmarks.versions import versions
 

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import runner, store, strategies, units, versions
 from benchmarks.datasets import DATASETS
-from benchmarks.runner import Interrupted, load_datasets, make_units, run, stored
+from benchmarks.results import stored
+from benchmarks.runner import Interrupted, load_datasets, make_units, run
 from benchmarks.store import prepare_folder
 from benchmarks.strategies import Entry, Strategy
 

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import store
 from benchmarks.__main__ import main
-from benchmarks.runner import load_datasets, make_units, run, stored
+from benchmarks.results import stored
+from benchmarks.runner import load_datasets, make_units, run
 
 
 def unit(key, status="ok", score=0.25):
