@@ -132,7 +132,7 @@ def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str
         ax.set_xlim(0, 1.02)
         ax.set_ylim(0, 1.02)
         _finish(ax, title)
-        ax.legend(frameon=False, fontsize=8, loc="upper left")
+        ax.legend(frameon=False, fontsize=8, loc="best")
 
     return inline_svg((4.0, 3.4), paint, title)
 
