@@ -18,6 +18,7 @@ from benchmarks.datasets import DatasetInfo
 from benchmarks.scores import SCORES
 from benchmarks.sentences import sentences
 from benchmarks.statistics import Block
+from benchmarks.strategies import STRATEGIES
 from benchmarks.summary import Summary
 from benchmarks.verdicts import BEST_TRIVIAL, Verdict
 from benchmarks.versions import versions
@@ -25,6 +26,9 @@ from benchmarks.words import DASH, label, outcome, percent, share, signed, sprea
 
 MOST_PLOTS = 3
 """Blocks up to which every one has its dot plots; beyond, learning curves tell more."""
+
+SHOWN = 5
+"""Arms that make cells in one figure."""
 
 
 def environment() -> Environment:
@@ -105,11 +109,15 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
 
 
 def _hues(summary: Summary) -> dict[str, str]:
-    """Return the arms that figures show, with their colours: the plain makers and the controls."""
+    """Return the arms that figures show, with their colours: five makers and the controls.
+
+    Strategies under their own names, which have their defaults, come before variants.
+    """
     config = summary.config
     colour = figures.colours(config.arms, config.trivial_arms)
     plain = [a for a in summary.makers if not a.endswith("_thresholds")]
-    shown = [*plain[:5], *config.control_arms]
+    plain.sort(key=lambda arm: arm not in STRATEGIES)
+    shown = [*plain[:SHOWN], *config.control_arms]
     return {BEST_TRIVIAL: figures.INK, **{a: colour[a] for a in shown}}
 
 

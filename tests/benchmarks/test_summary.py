@@ -1,8 +1,11 @@
 """What a page's figures are drawn from."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from benchmarks import page
 from benchmarks.runner import load_datasets, make_units, run
 from benchmarks.statistics import corrected_interval
 from benchmarks.store import prepare_folder
@@ -92,3 +95,15 @@ def test_intervals_are_of_the_pool_that_training_cells_are_drawn_from(summarise)
     assert (contrast.difference.low, contrast.difference.high) == pytest.approx(
         (expected.low, expected.high)
     )
+
+
+def test_figures_show_the_defaults_before_their_variants(make_config):
+    shares = [{"name": n, "shares": [0.25, 0.5, 1, 2]} for n in ("latent_gaussian", "diffusion")]
+    config = make_config(strategies=["none", *shares, "oracle"])
+    makers = [a for a in config.arms if a not in (*config.trivial_arms, *config.control_arms)]
+    shown = list(page._hues(SimpleNamespace(config=config, makers=makers)))
+    assert makers[0] == "latent_gaussian_x0.25"
+    assert makers[6] == "diffusion"
+    assert shown[:3] == [BEST_TRIVIAL, "latent_gaussian", "diffusion"]
+    assert len(shown) == 1 + 5 + 1
+    assert shown[-1] == "oracle"
