@@ -31,7 +31,7 @@ from benchmarks.resources import Measure
 from benchmarks.scores import SCORES
 from benchmarks.separation import separation
 from benchmarks.splits import Fold
-from benchmarks.versions import versions_hash
+from benchmarks.versions import OPTIONAL, RESULTS, depends_on
 
 __all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]
 
@@ -66,10 +66,13 @@ class Unit:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
     @property
-    def versions(self) -> str:
-        """Hash over the versions and the code that the result depends on."""
+    def versions(self) -> dict[str, str | int]:
+        """Versions that the result depends on."""
         entry = strategies.STRATEGIES[self.spec.name]
-        return versions_hash(entry.package, entry.needs and entry.needs[0])
+        libraries = ["celltypist"] if "celltypist" in self.study.classifiers else []
+        if entry.needs:
+            libraries.append(OPTIONAL[entry.needs[0]])
+        return depends_on(package=entry.package, libraries=libraries)
 
     @property
     def key(self) -> str:
@@ -225,7 +228,9 @@ def _base(unit: Unit) -> Record:
         "sampling_strategy": json.dumps(unit.study.sampling_strategy, sort_keys=True),
         "seed": unit.study.seed,
         "unit_seed": unit.seed,
-        "versions": unit.versions,
+        "results_cells": RESULTS["cells"],
+        "results_harness": RESULTS["harness"],
+        "versions": json.dumps(unit.versions),
         "unit": unit.key,
         "n_train": len(fold.train),
         "n_test": len(fold.test),

@@ -1,141 +1,88 @@
-"""Versions that a result depends on: libraries, and the code itself."""
+"""Versions that a result depends on: of the results themselves, and of the libraries."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 
-LIBRARIES = (
-    "anndata",
-    "celltypist",
-    "imbalanced-learn",
-    "imbalanced-learn-extra",
-    "numpy",
-    "scanpy",
-    "scikit-learn",
-    "scipy",
-    "scvi-tools",
-    "torch",
-)
-OPTIONAL = {
-    "imblearn_extra": ("imbalanced-learn-extra", ()),
-    "scvi": ("scvi-tools", ("scvi_oversampler",)),
+from scdiff_augment.versions import CELLS_VERSION
+
+CHANGES = {
+    1: "Strategies, classifiers and scores of 0.1.0.",
 }
-"""Distribution and code behind a module that some strategies need, and the others never see."""
+"""What changed in the scores of the same cells, by results version of the harness.
 
-SHARED_CODE = (
-    "calibration",
-    "celltypist_classifier",
-    "classifiers",
-    "controls",
-    "detector",
-    "genes",
-    "judging",
-    "learners",
-    "objects",
-    "registry",
-    "resamplers",
-    "scores",
-    "separation",
-    "strategies",
-    "thresholds",
-    "units",
-)
+Add a line whenever a strategy, a classifier, a score or a figure gives another number for the same
+cells. What changes the cells of scdiff_augment has versions of its own, in scdiff_augment.versions.
+"""
+
+HARNESS_VERSION = max(CHANGES)
+"""Results version of the scores that this code gives."""
+
+RESULTS = {"cells": CELLS_VERSION, "harness": HARNESS_VERSION}
+"""What every stored result and every page says that it was computed with."""
+
+LIBRARIES = ("imbalanced-learn", "numpy", "scikit-learn", "scipy")
+"""Libraries that every score depends on."""
+
+GENERATOR = "torch"
+"""What synthetic cells of scdiff_augment depend on besides."""
+
+SHOWN = (*LIBRARIES, GENERATOR, "anndata", "celltypist", "imbalanced-learn-extra", "scvi-tools")
+"""Libraries that a page and MLflow name."""
+
+OPTIONAL = {"imblearn_extra": "imbalanced-learn-extra", "scvi": "scvi-tools"}
+"""Distribution behind a module that some strategies need, and the others never see."""
+
+ABSENT = "not installed"
 
 
-NO_PART = ("cli", "metrics", "plotting", "__main__", "adata", "storage", "synthetic")
-"""Of the package: what `fit_resample` does not run."""
+def version(name: str) -> str:
+    """Return the version of a distribution, or ``"not installed"``."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ABSENT
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the version of the package and of each library that a score can depend on.
+    """Return what a study was computed with, for its page and for MLflow.
 
     Returns
     -------
     dict of str to str
-        By name; ``"not installed"`` where it is absent.
+        Results versions, Python, the package and each library; ``"not installed"`` where one is
+        absent.
     """
-    found = {"python": platform.python_version()}
-    for name in ("scdiff-augment", *LIBRARIES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {
+        **{f"results.{name}": str(number) for name, number in RESULTS.items()},
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("scdiff-augment", *SHOWN)},
+    }
 
 
-@cache
-def versions_hash(package: bool, needs: str | None = None) -> str:
-    """Return a hash over versions and code, so that results of other code are not reused.
+def depends_on(*, package: bool, libraries: Iterable[str] = ()) -> dict[str, str | int]:
+    """Return the versions that are part of a stored result's key.
 
     Parameters
     ----------
     package : bool
-        Whether the result also depends on the code of scdiff_augment.
-    needs : str, optional
-        The optional module that it depends on. Installing one leaves the others' results alone.
+        Whether the result depends on cells of scdiff_augment.
+    libraries : iterable of str, optional
+        Further distributions that it depends on. Others may come, go and change.
 
     Returns
     -------
-    str
-        12 hexadecimal digits.
+    dict of str to str or int
+        Results versions and libraries' versions, by name. No source is read: what changes scores
+        or cells raises a results version, and the canary (``tests/canary``) sees to it.
     """
-    here = Path(__file__).parent
-    _, more = OPTIONAL.get(needs or "", ("", ()))
-    files = [here / f"{name}.py" for name in (*SHARED_CODE, *more)]
+    found: dict[str, str | int] = {"harness": HARNESS_VERSION}
+    names = [*LIBRARIES, *libraries]
     if package:
-        files += [here / "latent_gaussian.py", *package_files()]
-    return code_hash(tuple(files), needs)
-
-
-def package_files(no_part: tuple[str, ...] = NO_PART) -> list[Path]:
-    """Return the modules of scdiff_augment on which new cells depend.
-
-    Parameters
-    ----------
-    no_part : tuple of str
-        Modules and folders that are left out.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
-    """
-    spec = find_spec("scdiff_augment")
-    folders = (spec.submodule_search_locations or []) if spec else []
-    return [
-        file
-        for folder in map(Path, folders)
-        for file in sorted(folder.rglob("*.py"))
-        if file.relative_to(folder).with_suffix("").parts[0] not in no_part
-    ]
-
-
-@cache
-def code_hash(files: tuple[Path, ...], needs: str | None = None) -> str:
-    """Return a hash over the libraries' versions and the files' content.
-
-    Parameters
-    ----------
-    files : tuple of Path
-        Modules that a result depends on; one that is absent counts as empty.
-    needs : str, optional
-        The optional module whose version counts.
-
-    Returns
-    -------
-    str
-        12 hexadecimal digits.
-    """
-    unused = {library for module, (library, _) in OPTIONAL.items() if module != needs}
-    counted = sorted((k, v) for k, v in versions().items() if k not in unused)
-    sha = hashlib.sha256(repr(counted).encode())
-    for file in files:
-        if file.is_file():
-            sha.update(file.name.encode() + file.read_bytes())
-    return sha.hexdigest()[:12]
+        found["cells"] = CELLS_VERSION
+        names.append(GENERATOR)
+    return found | {name: version(name) for name in names}

@@ -15,8 +15,9 @@ from .fingerprint import cell_hashes, digest
 from .obs_table import PEOPLE, extended_obs, labels_of
 from .oversample_store import oversample_to_store
 from .oversampler import DiffusionOversampler
-from .synthetic import KEY, versions
+from .synthetic import KEY
 from .validation import require_genes
+from .versions import versions
 
 
 @overload

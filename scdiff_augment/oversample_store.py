@@ -26,8 +26,9 @@ from .generator import LatentDiffusion
 from .obs_table import PEOPLE, extended_obs, labels_of
 from .oversampler import DiffusionOversampler
 from .oversampling import start_cells
-from .synthetic import KEY, versions
+from .synthetic import KEY
 from .validation import cast
+from .versions import versions
 
 
 def oversample_to_store(

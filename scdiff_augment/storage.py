@@ -25,7 +25,7 @@ from .codec import CODECS
 from .fingerprint import digest
 from .guidance import LatentClassifier
 from .networks import Denoiser, within
-from .synthetic import versions
+from .versions import versions
 
 FORMAT = 4
 """Raised whenever an older version could not read what this one writes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import anndata as ad
@@ -15,6 +14,7 @@ from scipy import sparse
 
 from .expression import depth_normalised
 from .fingerprint import digest
+from .versions import versions
 
 MARK = "is_synthetic"
 """Column of obs that tells synthetic cells from real ones."""
@@ -95,11 +95,6 @@ def provenance_of(model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         "versions": versions(),
         "training_hash": digest(model.training_hashes_),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions that cells and models depend on."""
-    return {package: version(package) for package in ("scdiff-augment", "torch", "numpy")}
 
 
 def names(labels: Sequence[Any], taken: set[str]) -> list[str]:

@@ -6,7 +6,7 @@ and a page go to ``reports/NAME/``, parameters, figures and files to MLflow.
 
 To add a study, write two modules of one name; nothing else has to know of them.
 
-``studies/NAME.py`` computes, and its code is part of every stored result's key:
+``studies/NAME.py`` computes:
 
 - ``Parameters``, a frozen dataclass with a default for every key of the config's ``params``
   (a value must be of its default's kind; check more in ``__post_init__`` with a ValueError);
@@ -19,8 +19,9 @@ To add a study, write two modules of one name; nothing else has to know of them.
   Draw every random number from ``seed``;
 - ``annotate(config, row) -> dict`` (optional): what rows say that is not computed, such as a
   remark in the config; changing it computes nothing again;
-- ``CODE`` (optional): further modules of the benchmark that ``compute`` uses, as in
-  ``("classifiers", "generation.judges")``. The package's own code always counts.
+- ``VERSION``: raised when the same unit gives other rows than before; it is part of every stored
+  result's key, beside the versions of `benchmarks.versions`;
+- ``LIBRARIES`` (optional): distributions that the rows depend on, such as ``("celltypist",)``.
 
 ``views/NAME.py`` shows, and may be edited without computing anything again. It reads the rows
 whose status is "ok"; where a unit has failed they are fewer, and there may be none:

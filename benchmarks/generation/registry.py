@@ -6,15 +6,12 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.generation import studies
 from benchmarks.generation.parts import Arrays, Finding, Output, Picture, Table
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,10 @@ class Study:
     ----------
     parameters, units, compute, verdict, tables, pictures, notes, annotate
         As the package's docstring says.
-    code : tuple of Path
-        Modules of the benchmark that its results depend on.
+    version : int
+        Raised when the same unit gives other rows than before.
+    libraries : tuple of str
+        Distributions that its rows depend on, beside those of every study.
     """
 
     parameters: type
@@ -36,7 +35,8 @@ class Study:
     tables: Callable[[pd.DataFrame], list[Table]]
     pictures: Callable[[pd.DataFrame, Mapping[str, Arrays]], list[Picture]]
     notes: Sequence[str]
-    code: tuple[Path, ...]
+    version: int
+    libraries: tuple[str, ...] = ()
     annotate: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
 
 
@@ -55,8 +55,6 @@ def load(name: str) -> Study:
     """
     maths = import_module(f"benchmarks.generation.studies.{name}")
     view = import_module(f"benchmarks.generation.views.{name}")
-    modules = ("generation.units", "generation.models", "objects", *getattr(maths, "CODE", ()))
-    files = [HERE.parent / (m.replace(".", "/") + ".py") for m in modules]
     return Study(
         parameters=maths.Parameters,
         units=maths.units,
@@ -65,7 +63,8 @@ def load(name: str) -> Study:
         tables=view.tables,
         pictures=view.pictures,
         notes=view.NOTES,
-        code=(*files, HERE / "studies" / f"{name}.py"),
+        version=maths.VERSION,
+        libraries=getattr(maths, "LIBRARIES", ()),
         annotate=getattr(maths, "annotate", None),
     )
 

@@ -15,10 +15,7 @@ from benchmarks.datasets import Dataset
 from benchmarks.generation.parts import StudyConfig
 from benchmarks.generation.registry import STUDIES, Study
 from benchmarks.units import Record, message, one_thread, texts
-from benchmarks.versions import code_hash, package_files
-
-NO_PART = ("cli", "plotting", "__main__", "adata", "storage")
-"""Of the package: what no study of the generator runs; their figures are in `metrics`."""
+from benchmarks.versions import RESULTS, depends_on
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,10 @@ class StudyUnit:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
     @property
-    def versions(self) -> str:
-        """Hash over the versions and the code that the result depends on."""
-        return code_hash((*self.study.code, *package_files(NO_PART)))
+    def versions(self) -> dict[str, str | int]:
+        """Versions that the result depends on."""
+        libraries = self.study.libraries
+        return depends_on(package=True, libraries=libraries) | {"study": self.study.version}
 
     @property
     def key(self) -> str:
@@ -119,7 +117,9 @@ def run_study_unit(unit: StudyUnit) -> Record:
         "dataset_digest": unit.dataset.digest,
         "seed": unit.config.seed,
         "unit_seed": unit.seed,
-        "versions": unit.versions,
+        "results_cells": RESULTS["cells"],
+        "results_harness": RESULTS["harness"],
+        "versions": json.dumps(unit.versions),
         "unit": unit.key,
         "status": "ok",
         "error": "",

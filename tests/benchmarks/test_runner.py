@@ -141,13 +141,13 @@ def test_only_what_changed_is_computed_again(study, changes, computed):
     assert study(**changes).computed == computed
 
 
-def test_other_cells_or_other_code_are_another_unit(make_config, dataset, monkeypatch):
+def test_other_cells_or_another_results_version_are_another_unit(make_config, dataset, monkeypatch):
     config = make_config()
     (unit, *_) = make_units(config, load_datasets(config))
     other = replace(unit, dataset=replace(dataset, digest="other"))
     fold = replace(unit.fold, train=unit.fold.train[1:])
     keys = {unit.key, other.key, replace(unit, fold=fold).key}
-    monkeypatch.setattr(units, "versions_hash", lambda package, needs: "other")
+    monkeypatch.setattr(versions, "HARNESS_VERSION", versions.HARNESS_VERSION + 1)
     keys.add(unit.key)
     assert len(keys) == 4
 
@@ -344,15 +344,31 @@ def test_a_strategy_that_failed_does_not_hold_its_fold_back(make_config, tmp_pat
     assert (found.rows["status"] == "failed").sum() == 3
 
 
-def test_installing_an_optional_package_leaves_other_results_alone(monkeypatch):
-    before = {needs: versions.versions_hash(False, needs) for needs in (None, "scvi")}
-    found = versions.versions()
-    monkeypatch.setattr(versions, "versions", lambda: {**found, "scvi-tools": "99"})
-    versions.versions_hash.cache_clear()
-    versions.code_hash.cache_clear()
-    try:
-        assert versions.versions_hash(False, None) == before[None]
-        assert versions.versions_hash(False, "scvi") != before["scvi"]
-    finally:
-        versions.versions_hash.cache_clear()
-        versions.code_hash.cache_clear()
+def test_installing_an_optional_package_leaves_other_results_alone(make_config, monkeypatch):
+    config = make_config(strategies=["none", "geometric_smote"])
+    plain, optional = make_units(config, load_datasets(config))[:2]
+    before = plain.key, optional.key
+    real = versions.version
+    changed = {"imbalanced-learn-extra": "99", "scvi-tools": "99", "torch": "99"}
+    monkeypatch.setattr(versions, "version", lambda name: changed.get(name) or real(name))
+    assert plain.key == before[0]
+    assert optional.key != before[1]
+
+
+def test_cells_of_the_package_depend_on_their_results_version_and_torch(make_config, monkeypatch):
+    config = make_config(strategies=["smote", "diffusion"])
+    smote, diffusion = make_units(config, load_datasets(config))[:2]
+    before = smote.key, diffusion.key
+    monkeypatch.setattr(versions, "CELLS_VERSION", versions.CELLS_VERSION + 1)
+    assert smote.key == before[0]
+    assert diffusion.key != before[1]
+    assert {"cells", "torch"} <= set(diffusion.versions)
+
+
+def test_source_is_no_part_of_a_key(make_config, monkeypatch):
+    config = make_config(strategies=["diffusion"])
+    unit = make_units(config, load_datasets(config))[0]
+    read = []
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read.append(path) or b"")
+    assert len(unit.key) == 24
+    assert read == []

@@ -18,7 +18,10 @@ from benchmarks.generation.parts import Arrays, Output, StudyConfig
 from scdiff_augment.metrics import telling_genes
 from scdiff_augment.metrics.intervals import prediction_interval
 
-CODE = ("generation.fidelity_cells", "generation.fidelity_figures", "celltypist_classifier")
+VERSION = 1
+"""Raised when the same unit gives other rows than before."""
+
+LIBRARIES = ("celltypist",)
 
 REAL = "real cells"
 """What stands in the place of a variant's name in the rows of the null."""

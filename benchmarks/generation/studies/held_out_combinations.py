@@ -23,6 +23,9 @@ from scdiff_augment.metrics import mmd, r2_top_genes
 if TYPE_CHECKING:
     from benchmarks.generation.config import StudyConfig
 
+VERSION = 1
+"""Raised when the same unit gives other rows than before."""
+
 TYPE = "cell_type"
 ARMS = {
     "null": "real cells, the other half",

@@ -26,7 +26,8 @@ from benchmarks.generation.trajectory import Points, Trajectory, learn_trajector
 from benchmarks.messages import choose
 from scdiff_augment import LatentDiffusion
 
-CODE = ("generation.trajectory", "generation.paths")
+VERSION = 1
+"""Raised when the same unit gives other rows than before."""
 
 TEST = {
     "dataset": "pancreas_endocrinogenesis",

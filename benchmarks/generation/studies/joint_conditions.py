@@ -19,7 +19,10 @@ from benchmarks.generation.models import check_model, make_model
 from benchmarks.generation.parts import Output, StudyConfig
 from benchmarks.messages import choose
 
-CODE = ("classifiers", "celltypist_classifier", "generation.judges")
+VERSION = 1
+"""Raised when the same unit gives other rows than before."""
+
+LIBRARIES = ("celltypist",)
 JOINED = " | "
 COMPONENTS = 50
 

@@ -19,6 +19,9 @@ from benchmarks.generation.parts import Output, StudyConfig
 from scdiff_augment import LatentDiffusion, diffusion
 from scdiff_augment.metrics import forest_auc, mmd
 
+VERSION = 1
+"""Raised when the same unit gives other rows than before."""
+
 REFERENCE = ("dpm++", 20)
 TIMING = 0.5
 """Seconds that repeats of one setting may take."""
