@@ -13,7 +13,7 @@ benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cell
 	$(BIN)/python -m benchmarks $(CONFIG)
 
 speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; about 20 minutes
-	$(BIN)/python -m benchmarks.speed $(SPEED)
+	$(BIN)/python -m scdiff_bench.speed.run $(SPEED)
 
 ui: .venv/benchmark  ## open MLflow on the runs so far
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db

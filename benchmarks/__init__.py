@@ -1,1 +1,1 @@
-"""Benchmark harness: data sets x strategies x classifiers x folds."""
+"""``python -m benchmarks`` in a checkout; the harness itself is the package `scdiff_bench`."""

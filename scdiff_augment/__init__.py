@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata import oversample_adata
-    from .autoencoder import AutoEncoder
-    from .blocks import as_blocks
+    from .codec.autoencoder import AutoEncoder
+    from .codec.scimilarity import SCimilarityEncoder
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
-    from .scimilarity import SCimilarityEncoder
+    from .streaming.blocks import as_blocks
 
 __version__ = version("scdiff-augment")
 __all__ = [
@@ -26,11 +26,11 @@ __all__ = [
 
 # Imported when they are asked for: torch takes seconds, and the command line's help needs none.
 _HOMES = {
-    "AutoEncoder": ".autoencoder",
+    "AutoEncoder": ".codec.autoencoder",
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
-    "SCimilarityEncoder": ".scimilarity",
-    "as_blocks": ".blocks",
+    "SCimilarityEncoder": ".codec.scimilarity",
+    "as_blocks": ".streaming.blocks",
     "oversample_adata": ".adata",
 }
 

@@ -13,20 +13,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from . import diffusion, learning, team
-from .blocking import as_csr
-from .blocks import as_blocks, is_stream
-from .codec import codec_for, latent_size
-from .devices import device_of
-from .encoders import PCAEncoder
-from .expression import Expression, detect_kind, integer_fraction, put_together, take_apart
-from .guidance import LatentClassifier
-from .mixture import clusters
-from .networks import Denoiser
-from .parameters import PARAMETERS, clone_but_keep
-from .sources import source_of, stream_parts
-from .training import bounded_threads
-from .validation import (
+from scdiff_augment.codec.choice import codec_for, latent_size
+from scdiff_augment.codec.encoders import PCAEncoder
+from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.diffusion.denoiser import Denoiser
+from scdiff_augment.diffusion.guidance import LatentClassifier
+from scdiff_augment.diffusion.mixture import clusters
+from scdiff_augment.expression.checks import (
     dense_matrix,
     require_codes,
     require_latents,
@@ -34,6 +28,21 @@ from .validation import (
     require_weights,
     same_genes,
 )
+from scdiff_augment.expression.kinds import (
+    Expression,
+    detect_kind,
+    integer_fraction,
+    put_together,
+    take_apart,
+)
+from scdiff_augment.streaming.block_sizes import as_csr
+from scdiff_augment.streaming.blocks import as_blocks, is_stream
+from scdiff_augment.streaming.training_cells import source_of, stream_parts
+
+from .compute import processes as team
+from .diffusion import samplers as diffusion
+from .diffusion import training as learning
+from .parameters import PARAMETERS, clone_but_keep
 
 
 class Backbone(BaseEstimator):

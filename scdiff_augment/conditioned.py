@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from . import learning, storage, team
+from scdiff_augment.codec.class_profiles import Piece
+from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.conditions.effects import learn_effects
+from scdiff_augment.expression.checks import require_codes, require_condition_name, require_weights
+from scdiff_augment.sampling.requests import groups_of, require_same_groups
+
+from . import saved_models as storage
 from .backbone import Backbone
-from .class_profiles import Piece
-from .devices import device_of
-from .effects import learn_effects
-from .targets import groups_of, require_same_groups
-from .training import bounded_threads
-from .validation import require_codes, require_condition_name, require_weights
+from .compute import processes as team
+from .diffusion import training as learning
 
 
 class Conditioned(Backbone):

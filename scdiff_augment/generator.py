@@ -11,14 +11,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import diffusion, interpolation
-from .blocking import cells_per_block
-from .conditioned import Conditioned
-from .drawers import drawer
-from .drawing import Drawing
-from .expression import put_together
-from .synthetic import new_adata, provenance_of
-from .targets import (
+from scdiff_augment.annotation.new_cells import new_adata, provenance_of
+from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.expression.kinds import put_together
+from scdiff_augment.sampling.draw import drawer
+from scdiff_augment.sampling.plan import Drawing
+from scdiff_augment.sampling.requests import (
     GUIDANCE,
     carry_over,
     class_codes,
@@ -28,7 +26,11 @@ from .targets import (
     resolve,
     scales_of,
 )
-from .training import bounded_threads
+from scdiff_augment.streaming.block_sizes import cells_per_block
+
+from .conditioned import Conditioned
+from .diffusion import samplers as diffusion
+from .sampling import interpolation
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,7 +56,7 @@ class LatentDiffusion(Conditioned):
     Parameters
     ----------
     expression : {"auto", "counts", "log1p", "real"}, default="auto"
-        What the matrix holds; see `scdiff_augment.expression.detect_kind`.
+        What the matrix holds; see `scdiff_augment.expression.kinds.detect_kind`.
     encoder : str or object, default="auto"
         "pca", "autoencoder" (small), "autoencoder-published" (3 x 1024 hidden units, 128
         dimensions), an `AutoEncoder`, a `SCimilarityEncoder`, or any fitted object whose
@@ -339,7 +341,7 @@ class LatentDiffusion(Conditioned):
         conditions = conditions or {}
         asked = {**SAMPLING, **options}
         if out is not None:
-            from .block_sampling import sample_to_store  # AnnData and zarr take a second to load
+            from scdiff_augment.sampling.to_store import sample_to_store
 
             return sample_to_store(
                 self, conditions, n, asked, Path(out), client=client, overwrite=overwrite

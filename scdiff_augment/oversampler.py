@@ -14,15 +14,16 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from .blocking import cells_per_block
-from .blocks import as_blocks
-from .expression import depth_normalised, take_apart
+from scdiff_augment.expression.kinds import depth_normalised, take_apart
+from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
+from scdiff_augment.oversampling.pretrained import adapted
+from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
+from scdiff_augment.sampling.requests import require_interval
+from scdiff_augment.streaming.block_sizes import cells_per_block
+from scdiff_augment.streaming.blocks import as_blocks
+
 from .generator import LatentDiffusion
-from .judging import draw_accepted, seeded, warn_of_rejected
-from .oversampling import Draw, GenerativeOverSampler, in_blocks, start_cells
 from .parameters import PARAMETERS, clone_but_keep
-from .targets import require_interval
-from .transfer import adapted
 
 OWN = ("sampler", "n_steps", "overdispersion", "device", "n_jobs", "verbose")
 """Parameters that hold for a pretrained generator too."""

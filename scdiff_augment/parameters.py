@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from .diffusion import SAMPLERS
+from scdiff_augment.diffusion.samplers import SAMPLERS
 
 
 def _at_least(least: int) -> Interval:

@@ -2,7 +2,7 @@
 
 import time
 
-from scdiff_augment.block_drawing import annotated_block
+from scdiff_augment.sampling.blocks import annotated_block
 
 
 def slowly(model, *arguments):

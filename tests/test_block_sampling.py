@@ -15,10 +15,13 @@ import pytest
 from scipy import sparse
 from tiny import make_model
 
-from scdiff_augment import LatentDiffusion, block_drawing, block_sampling, cell_store
-from scdiff_augment.cell_store import partial_folder
+from scdiff_augment import LatentDiffusion
+from scdiff_augment.annotation.new_cells import KEY
 from scdiff_augment.generator import SAMPLING
-from scdiff_augment.synthetic import KEY
+from scdiff_augment.sampling import blocks as block_drawing
+from scdiff_augment.sampling import to_store as block_sampling
+from scdiff_augment.streaming import zarr_store as cell_store
+from scdiff_augment.streaming.zarr_store import partial_folder
 
 
 @pytest.fixture

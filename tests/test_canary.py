@@ -1,16 +1,11 @@
 """The same seeds give the same cells and scores, or a results version was raised."""
 
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "canary"))
 import canary
+import pytest
 
 MEND = {
     "cells": "scdiff_augment/versions.py",
-    "harness": "benchmarks/versions.py",
+    "harness": "benchmarks/scdiff_bench/versions.py",
 }
 
 

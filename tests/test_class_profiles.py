@@ -9,16 +9,16 @@ import torch
 from scipy import sparse, stats
 from tiny import make_model
 
-from scdiff_augment.class_profiles import (
+from scdiff_augment.codec.class_profiles import (
     SHAPES,
     ClassTotals,
     responsibilities,
     shrunken_means,
     shrunken_ratios,
 )
-from scdiff_augment.count_codec import BLOCK
-from scdiff_augment.drawers import drawer
+from scdiff_augment.codec.counts import BLOCK
 from scdiff_augment.generator import SAMPLING
+from scdiff_augment.sampling.draw import drawer
 
 
 def gamma_ratios(shape, n_genes=2000, mean=30.0, seed=0):

@@ -20,7 +20,7 @@ from distributed import LocalCluster
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
 from scdiff_augment.cli.models import class_weights
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.metrics import evaluate
 
 ROOT = Path(__file__).parents[1]

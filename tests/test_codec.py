@@ -5,11 +5,11 @@ import pytest
 import torch
 from scanpy.datasets import pbmc68k_reduced
 
-from scdiff_augment.codec import codec_for, latent_size
-from scdiff_augment.count_codec import CountCodec
-from scdiff_augment.encoders import PCAEncoder
-from scdiff_augment.expression import depth_normalised, put_together, take_apart
-from scdiff_augment.real_codec import RealCodec
+from scdiff_augment.codec.choice import codec_for, latent_size
+from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.encoders import PCAEncoder
+from scdiff_augment.codec.real_values import RealCodec
+from scdiff_augment.expression.kinds import depth_normalised, put_together, take_apart
 
 
 def fitted(codec, parts, seed=0):

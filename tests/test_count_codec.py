@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from scdiff_augment.aside import FEWEST, MOST, set_aside
-from scdiff_augment.count_codec import CountCodec
-from scdiff_augment.count_noise import poisson
-from scdiff_augment.encoders import PCAEncoder
-from scdiff_augment.expression import take_apart
+from scdiff_augment.codec.count_noise import poisson
+from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.encoders import PCAEncoder
+from scdiff_augment.codec.held_out import FEWEST, MOST, set_aside
+from scdiff_augment.expression.kinds import take_apart
 
 
 def generator(seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiff_augment.count_noise import (
+from scdiff_augment.codec.count_noise import (
     LEVELS,
     PRIOR_CELLS,
     RATIOS,
@@ -13,7 +13,7 @@ from scdiff_augment.count_noise import (
     ratio_table,
     ratio_weights,
 )
-from scdiff_augment.dispersion import gene_dispersion
+from scdiff_augment.codec.dispersion import gene_dispersion
 
 
 def simulated(ratio, n_cells=800, n_genes=60, seed=0):

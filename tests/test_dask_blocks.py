@@ -12,9 +12,9 @@ from dask_work import named, slowly, wrong
 from distributed import Client, LocalCluster
 from tiny import make_model
 
-from scdiff_augment import block_sampling
-from scdiff_augment.block_drawing import annotated_block
-from scdiff_augment.dask_blocks import ClusterLostError, _sent, in_order
+from scdiff_augment.sampling import to_store as block_sampling
+from scdiff_augment.sampling.blocks import annotated_block
+from scdiff_augment.streaming.dask_cluster import ClusterLostError, _sent, in_order
 
 
 @pytest.fixture(scope="module")

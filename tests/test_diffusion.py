@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-from scdiff_augment.diffusion import (
+from scdiff_augment.diffusion.samplers import (
     SAMPLERS,
     ddpm_sigmas,
     denoising_loss,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiff_augment.dispersion import GRID, gene_dispersion, profile
+from scdiff_augment.codec.dispersion import GRID, gene_dispersion, profile
 
 
 def simulated(phi, n_cells=600, seed=0):

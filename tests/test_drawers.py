@@ -6,11 +6,11 @@ import torch
 from scipy import sparse, stats
 from tiny import make_model, make_sampler
 
-from scdiff_augment import team
-from scdiff_augment.blocking import as_csr
-from scdiff_augment.devices import device_of
-from scdiff_augment.drawers import OnDevice, OnHost, draw_counts_on
+from scdiff_augment.compute import processes as team
+from scdiff_augment.compute.devices import device_of
 from scdiff_augment.generator import SAMPLING
+from scdiff_augment.sampling.draw import OnDevice, OnHost, draw_counts_on
+from scdiff_augment.streaming.block_sizes import as_csr
 
 CPU = torch.device("cpu")
 OPTIONS = SAMPLING

@@ -5,11 +5,12 @@ import pytest
 import torch
 from tiny import make_model
 
-from scdiff_augment import LatentDiffusion, diffusion
-from scdiff_augment.effects import learn_effects
-from scdiff_augment.expression import depth_normalised
-from scdiff_augment.guidance import Condition, LatentClassifier, guide
-from scdiff_augment.mixture import NoisyMixture
+from scdiff_augment import LatentDiffusion
+from scdiff_augment.conditions.effects import learn_effects
+from scdiff_augment.diffusion import samplers as diffusion
+from scdiff_augment.diffusion.guidance import Condition, LatentClassifier, guide
+from scdiff_augment.diffusion.mixture import NoisyMixture
+from scdiff_augment.expression.kinds import depth_normalised
 
 
 @pytest.fixture

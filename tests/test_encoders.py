@@ -12,9 +12,9 @@ from sklearn.preprocessing import FunctionTransformer
 from tiny import make_model, make_sampler
 
 from scdiff_augment import AutoEncoder, SCimilarityEncoder
-from scdiff_augment.autoencoder import _thinned_batches, thinned
-from scdiff_augment.encoders import PCAEncoder, encoder_for
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.codec.autoencoder import _thinned_batches, thinned
+from scdiff_augment.codec.encoders import PCAEncoder, encoder_for
+from scdiff_augment.expression.kinds import depth_normalised
 
 
 def generator():

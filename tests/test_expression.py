@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scanpy.datasets import pbmc68k_reduced
 
-from scdiff_augment.expression import (
+from scdiff_augment.expression.kinds import (
     depth_normalised,
     detect_kind,
     integer_fraction,

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from tiny import make_model
 
 from scdiff_augment import LatentDiffusion
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 
 
 def backbone_hash(model):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scdiff_augment.genes import align_genes, match_genes
+from scdiff_augment.expression.genes import align_genes, match_genes
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,9 +5,10 @@ import pytest
 import torch
 from tiny import make_model
 
-from scdiff_augment import diffusion, interpolation
-from scdiff_augment.guidance import LatentClassifier
-from scdiff_augment.mixture import NoisyMixture
+from scdiff_augment.diffusion import samplers as diffusion
+from scdiff_augment.diffusion.guidance import LatentClassifier
+from scdiff_augment.diffusion.mixture import NoisyMixture
+from scdiff_augment.sampling import interpolation
 
 
 def lead(mixture, z, weight, sigma, scale=1.0, n_steps=60):

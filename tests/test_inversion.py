@@ -2,8 +2,8 @@
 
 import torch
 
-from scdiff_augment.diffusion import ddpm_sigmas, invert_ddim, sample_ddim, select_sigmas
-from scdiff_augment.mixture import NoisyMixture
+from scdiff_augment.diffusion.mixture import NoisyMixture
+from scdiff_augment.diffusion.samplers import ddpm_sigmas, invert_ddim, sample_ddim, select_sigmas
 
 
 def gaussian(means, spread=0.3):

@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from scdiff_augment.kriging import (
+from scdiff_augment.conditions.kriging import (
     Field,
     fit_field,
     kriging_weights,

@@ -6,7 +6,7 @@ import pytest
 from scanpy.datasets import pbmc68k_reduced
 
 from scdiff_augment import metrics
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.metrics.rows import ALL, IDEAL
 
 FEW = {"n_estimators": 10}

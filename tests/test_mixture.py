@@ -6,7 +6,7 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from scdiff_augment.mixture import NoisyMixture, class_mixture, clusters
+from scdiff_augment.diffusion.mixture import NoisyMixture, class_mixture, clusters
 
 
 @pytest.fixture

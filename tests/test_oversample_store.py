@@ -11,8 +11,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from tiny import make_model, make_sampler
 
-from scdiff_augment import cell_store, oversample_adata, oversample_store
-from scdiff_augment.synthetic import KEY
+from scdiff_augment import oversample_adata
+from scdiff_augment.annotation.new_cells import KEY
+from scdiff_augment.oversampling import to_store as oversample_store
+from scdiff_augment.streaming import zarr_store as cell_store
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from tiny import make_sampler
 
-from scdiff_augment import LatentDiffusion, blocking, oversampler, oversampling
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment import LatentDiffusion, oversampler
+from scdiff_augment.expression.kinds import depth_normalised
+from scdiff_augment.oversampling import base as oversampling
+from scdiff_augment.streaming import block_sizes as blocking
 
 CONTAINERS = {
     "array": lambda X: X,

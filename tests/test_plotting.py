@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from scipy import sparse
 
 from scdiff_augment import metrics, plotting
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 
 N_REAL, N_NEW = 60, 40
 

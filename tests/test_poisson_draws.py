@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiff_augment.count_noise import gamma_weights, ratio_table
-from scdiff_augment.poisson_draws import LARGE, ROWS, draw_counts
+from scdiff_augment.codec.count_draws import LARGE, ROWS, draw_counts
+from scdiff_augment.codec.count_noise import gamma_weights, ratio_table
 
 N = 60_000
 

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 
 from scdiff_augment import DiffusionOversampler
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 
 KANG = Path(
     os.environ.get("SCDIFF_DATA", Path(__file__).parents[2] / "shared" / "data"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scdiff_augment.reservoir import Reservoir, reservoir_size
+from scdiff_augment.streaming.reservoir import Reservoir, reservoir_size
 
 
 def sample(n_cells, size, seed, weights=None, block=7):

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from scipy import sparse
 from sklearn.base import clone
 
-from scdiff_augment.expression import depth_normalised
-from scdiff_augment.scimilarity import BLOCK, SCimilarityEncoder
+from scdiff_augment.codec.scimilarity import BLOCK, SCimilarityEncoder
+from scdiff_augment.expression.kinds import depth_normalised
 
 DATA = Path(__file__).parent / "data" / "scimilarity"
 

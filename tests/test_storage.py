@@ -9,8 +9,9 @@ import torch
 from sklearn.decomposition import PCA
 from tiny import make_model
 
-from scdiff_augment import AutoEncoder, LatentDiffusion, storage
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment import AutoEncoder, LatentDiffusion
+from scdiff_augment import saved_models as storage
+from scdiff_augment.expression.kinds import depth_normalised
 
 ENCODERS = {
     "pca": {},

@@ -3,9 +3,17 @@ import pytest
 import torch
 from scipy import stats
 
-from scdiff_augment.drawers import uniforms_on
-from scdiff_augment.poisson_draws import draw_counts
-from scdiff_augment.strata import EXACT, members, modulo, normals, prime, strata, uniforms
+from scdiff_augment.codec.count_draws import draw_counts
+from scdiff_augment.compute.stratified import (
+    EXACT,
+    members,
+    modulo,
+    normals,
+    prime,
+    strata,
+    uniforms,
+)
+from scdiff_augment.sampling.draw import uniforms_on
 
 
 def generator(seed=0):

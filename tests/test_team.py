@@ -12,8 +12,8 @@ import pytest
 import torch
 from tiny import make_model
 
-from scdiff_augment import team
-from scdiff_augment.team import Alone, Together, is_leader
+from scdiff_augment.compute import processes as team
+from scdiff_augment.compute.processes import Alone, Together, is_leader
 
 SCRIPT = """
     import json

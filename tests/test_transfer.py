@@ -14,8 +14,8 @@ from sklearn.model_selection import GridSearchCV
 from tiny import make_model, make_sampler
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion
-from scdiff_augment.expression import depth_normalised, take_apart
-from scdiff_augment.fingerprint import cell_hashes, digest, overlap
+from scdiff_augment.expression.hashes import cell_hashes, digest, overlap
+from scdiff_augment.expression.kinds import depth_normalised, take_apart
 
 
 def frame_of(X, genes=None):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import add_condition, evaluate, fit, interpolate, oversample, sample
+from .commands import add_condition, evaluate, fit, interpolate, oversample, sample
 from .terminal import plain_warnings
 
 CHECKERS = {"scdiff_augment", "sklearn", "imblearn"}

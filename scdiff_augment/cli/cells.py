@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MARK = "is_synthetic"
-"""Column of obs that tells synthetic cells from real ones, as `scdiff_augment.synthetic.MARK`."""
+"""Column of obs that tells synthetic cells from real ones, as in `annotation.new_cells`."""
 
 
 @dataclass(frozen=True)

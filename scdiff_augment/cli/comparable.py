@@ -47,8 +47,8 @@ def same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) ->
 
 def tell_seen(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
     """Say how many of the real cells the model has seen."""
-    from scdiff_augment.expression import take_apart
-    from scdiff_augment.fingerprint import cell_hashes, overlap
+    from scdiff_augment.expression.hashes import cell_hashes, overlap
+    from scdiff_augment.expression.kinds import take_apart
 
     real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
     if n_seen := overlap(real, seen):
@@ -94,7 +94,7 @@ def values_of(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
 
 def _scale(X: NDArray) -> str:
     """Name the scale; only what has the same one can be compared."""
-    from scdiff_augment.expression import detect_kind
+    from scdiff_augment.expression.kinds import detect_kind
 
     if X.min() < 0:
         return "scaled values, some of them negative"

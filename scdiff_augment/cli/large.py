@@ -57,7 +57,7 @@ def read_any(path: Path, layer: str | None, stream: bool | None, terminal: Termi
         return read_cells(path, layer, terminal)
     import anndata as ad
 
-    from scdiff_augment.blocks import as_blocks
+    from scdiff_augment.streaming.blocks import as_blocks
 
     try:
         blocks = as_blocks(path, layer=layer)
@@ -74,7 +74,7 @@ def read_any(path: Path, layer: str | None, stream: bool | None, terminal: Termi
 
 def entries_of(path: Path, layer: str | None) -> int:
     """Cells × genes of a file; 0 where it can't be read, which `read_cells` will say."""
-    from scdiff_augment.stored import opened_file
+    from scdiff_augment.streaming.files import opened_file
 
     try:
         with opened_file(path, layer, annotations=False) as (matrix, *_):
@@ -98,14 +98,14 @@ def to_store(out: Path, entries: int, stream: bool | None, scheduler: str | None
         return False
     if stream is not None or scheduler is not None:
         return bool(stream or scheduler)
-    from scdiff_augment.cell_store import partial_folder
+    from scdiff_augment.streaming.zarr_store import partial_folder
 
     return entries >= LARGE or partial_folder(out).exists()
 
 
 def seed_begun(out: Path, seed: int | None, terminal: Terminal) -> int:
     """Return the seed, or that of an interrupted store at this place."""
-    from scdiff_augment.cell_store import begun_plan
+    from scdiff_augment.streaming.zarr_store import begun_plan
 
     begun = begun_plan(out)
     if begun is not None:
@@ -131,7 +131,7 @@ def cluster(scheduler: str | None) -> Iterator[Any]:
     if scheduler is None:
         yield None
         return
-    from scdiff_augment.dask_blocks import connected
+    from scdiff_augment.streaming.dask_cluster import connected
 
     with connected(scheduler) as client:
         yield client
@@ -141,7 +141,7 @@ def together(devices: int, nodes: int, accelerator: str | None) -> Any:
     """Train on several devices within, where there are to be several."""
     if devices == nodes == 1:
         return nullcontext()
-    from scdiff_augment.team import distributed
+    from scdiff_augment.compute.processes import distributed
 
     return distributed(devices, nodes, accelerator or "auto")
 

@@ -74,7 +74,7 @@ def values_for(model: LatentDiffusion, cells: Cells) -> Any:
     ValueError
         If genes are missing, or the values are of another kind than those of the model.
     """
-    from scdiff_augment.expression import detect_kind
+    from scdiff_augment.expression.kinds import detect_kind
 
     frame = cells.frame(model.genes_)
     kind = model.history_["expression"]

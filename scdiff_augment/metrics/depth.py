@@ -16,7 +16,7 @@ def library_size_distance(real: ArrayLike, synthetic: ArrayLike) -> float:
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
         Counts, not log1p values: after normalisation the library size is gone. See
-        `scdiff_augment.expression.take_apart` for a way back.
+        `scdiff_augment.expression.kinds.take_apart` for a way back.
 
     Returns
     -------

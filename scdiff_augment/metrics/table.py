@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from scdiff_augment.expression import depth_normalised, detect_kind, take_apart
+from scdiff_augment.expression.kinds import depth_normalised, detect_kind, take_apart
 
 from .inputs import MAX_CELLS, checked, checked_labels, require_max_cells, same_genes
 from .pairs import Cells, Judges

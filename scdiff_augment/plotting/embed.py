@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from scdiff_augment.expression import depth_normalised, detect_kind
+from scdiff_augment.expression.kinds import depth_normalised, detect_kind
 from scdiff_augment.metrics.embedding import fit_pca
 from scdiff_augment.metrics.inputs import checked, same_genes
 

@@ -11,9 +11,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-
-from benchmarks.config import Config, parse_config
-from benchmarks.datasets import DATASETS, Dataset, from_anndata
+from scdiff_bench.config.study import Config, parse_config
+from scdiff_bench.data.datasets import DATASETS, Dataset, from_anndata
 
 SIZES = {"A": 60, "B": 40, "C": 24, "D": 12}
 
@@ -36,7 +35,7 @@ def _make_anndata(sizes: dict[str, int] | None = None, n_genes: int = 60, seed: 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than anything these tests measure."""
-    monkeypatch.setattr("benchmarks.resources.gc.collect", lambda: 0)
+    monkeypatch.setattr("scdiff_bench.running.resources.gc.collect", lambda: 0)
 
 
 @pytest.fixture(scope="session")

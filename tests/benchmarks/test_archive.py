@@ -4,8 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
-
-from benchmarks import archive
+from scdiff_bench.running import archive
 
 ROWS = [
     {"type": "B", "rare": False, "f1": 1 / 3, "n": 1, "bins": [[2.0, None], [1e-9 / 7, 0.5]]},

@@ -14,11 +14,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from joblib import parallel_config
-
-from benchmarks import backends, runner
-from benchmarks.backends import connected
-from benchmarks.runner import Interrupted, load_datasets, make_units, run
-from benchmarks.store import prepare_folder
+from scdiff_bench.running import backends, runner
+from scdiff_bench.running.backends import connected
+from scdiff_bench.running.runner import Interrupted, load_datasets, make_units, run
+from scdiff_bench.running.store import prepare_folder
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -257,8 +256,7 @@ def test_a_missing_package_is_said_with_what_installs_it(monkeypatch):
 def test_a_unit_keeps_its_own_parallel_work_to_itself():
     from joblib import Parallel, parallel_config
     from joblib.parallel import SequentialBackend
-
-    from benchmarks.units import one_thread
+    from scdiff_bench.running.units import one_thread
 
     with parallel_config(backend="threading", n_jobs=2), one_thread():
         assert isinstance(Parallel()._backend, SequentialBackend)

@@ -2,12 +2,11 @@ import logging
 
 import numpy as np
 import pytest
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
+from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
+from scdiff_bench.config.messages import nearest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-
-from benchmarks.celltypist_classifier import CellTypistClassifier
-from benchmarks.classifiers import CLASSIFIERS, build_classifier
-from benchmarks.messages import nearest
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

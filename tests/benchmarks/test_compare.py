@@ -3,10 +3,9 @@
 import pandas as pd
 import pytest
 import yaml
-
-from benchmarks import __main__ as cli
-from benchmarks import compare
-from benchmarks.index_page import write_index
+from scdiff_bench.commands import compare
+from scdiff_bench.commands import run as cli
+from scdiff_bench.pages.index_page import write_index
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),

@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-
-from benchmarks.__main__ import make_plan
-from benchmarks.classifiers import CLASSIFIERS
-from benchmarks.config import load_config, parse_config
-from benchmarks.datasets import data_folder
-from benchmarks.runner import load_datasets
-from benchmarks.splits import make_folds
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS
+from scdiff_bench.commands.run import make_plan
+from scdiff_bench.config.study import load_config, parse_config
+from scdiff_bench.data.datasets import data_folder
+from scdiff_bench.evaluation.splits import make_folds
+from scdiff_bench.running.runner import load_datasets
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "configs"
 GOOD = {

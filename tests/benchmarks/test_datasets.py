@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
-
-from benchmarks import datasets
-from benchmarks.datasets import from_anndata, from_h5ad, load_dataset
+from scdiff_bench.data import datasets
+from scdiff_bench.data.datasets import from_anndata, from_h5ad, load_dataset
 
 SHARED = datasets.data_folder()
 
@@ -125,8 +124,8 @@ def test_files(tmp_path, monkeypatch, make_anndata):
 def test_the_rare_cell_draw_has_the_size_it_is_described_with():
     if not (SHARED / "kang_pbmc_ctrl.h5ad").is_file():
         pytest.skip(f"needs kang_pbmc_ctrl.h5ad in {SHARED} (or SCDIFF_DATA)")
-    from benchmarks.config import load_config
-    from benchmarks.runner import load_datasets, make_units
+    from scdiff_bench.config.study import load_config
+    from scdiff_bench.running.runner import load_datasets, make_units
 
     config = load_config(Path(datasets.__file__).parent / "configs" / "kang_rare.yaml")
     (data,) = load_datasets(config)

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-
-from benchmarks import __main__ as cli
-from benchmarks.generation import registry
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.parts import Finding, Output, Picture, Table, means
-from benchmarks.generation.plan import GeneratorStudy
-from benchmarks.generation.registry import STUDIES, Study
+from scdiff_bench.commands import run as cli
+from scdiff_bench.generator_studies import registry
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.parts import Finding, Output, Picture, Table, means
+from scdiff_bench.generator_studies.plan import GeneratorStudy
+from scdiff_bench.generator_studies.registry import STUDIES, Study
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),

@@ -3,16 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.data.datasets import from_anndata
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.fidelity import cells, view
+from scdiff_bench.generator_studies.fidelity import metrics as figures
+from scdiff_bench.generator_studies.fidelity import study as fidelity
+from scdiff_bench.generator_studies.fidelity.targets import RATIO, TARGETS, beside_null, standing
+from scdiff_bench.generator_studies.plan import GeneratorStudy
 from tiny import TINY
-
-from benchmarks.datasets import from_anndata
-from benchmarks.generation import fidelity_cells as cells
-from benchmarks.generation import fidelity_figures as figures
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.fidelity_targets import RATIO, TARGETS, beside_null, standing
-from benchmarks.generation.plan import GeneratorStudy
-from benchmarks.generation.studies import fidelity
-from benchmarks.generation.views import fidelity as view
 
 RAW = {
     "name": "toy_fidelity",

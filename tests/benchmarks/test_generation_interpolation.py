@@ -4,16 +4,21 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.data.datasets import from_anndata
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.interpolation import study as interpolation
+from scdiff_bench.generator_studies.interpolation import view
+from scdiff_bench.generator_studies.interpolation.paths import (
+    ENDS,
+    GRADIENT,
+    GRADIENTS,
+    OTHER_HALF,
+    PathScorer,
+)
+from scdiff_bench.generator_studies.interpolation.trajectory import learn_trajectory
+from scdiff_bench.generator_studies.units import StudyUnit, run_study_unit
 from scipy.stats import spearmanr
 from tiny import TINY
-
-from benchmarks.datasets import from_anndata
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.paths import ENDS, GRADIENT, GRADIENTS, OTHER_HALF, PathScorer
-from benchmarks.generation.studies import interpolation
-from benchmarks.generation.trajectory import learn_trajectory
-from benchmarks.generation.units import StudyUnit, run_study_unit
-from benchmarks.generation.views import interpolation as view
 
 TYPES = ("root", "early", "between", "late")
 WAY = {"dataset": "chain", "root": "root", "source": "early", "target": "late"}
@@ -43,7 +48,7 @@ def space(chain):
 
 
 def config_of(tmp_path, monkeypatch, data, **params):
-    from benchmarks.datasets import DATASETS
+    from scdiff_bench.data.datasets import DATASETS
 
     monkeypatch.setitem(DATASETS, "chain", lambda: data)
     raw = {

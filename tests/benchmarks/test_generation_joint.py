@@ -3,16 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.data.datasets import DATASETS, from_anndata
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.joint_conditions import study, view
+from scdiff_bench.generator_studies.joint_conditions.evaluators import Judge, train_judge
+from scdiff_bench.generator_studies.parts import Output
+from scdiff_bench.generator_studies.plan import GeneratorStudy
+from scdiff_bench.running.store import prepare_folder
 from tiny import TINY
-
-from benchmarks.datasets import DATASETS, from_anndata
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.judges import Judge, train_judge
-from benchmarks.generation.parts import Output
-from benchmarks.generation.plan import GeneratorStudy
-from benchmarks.generation.studies import joint_conditions as study
-from benchmarks.generation.views import joint_conditions as view
-from benchmarks.store import prepare_folder
 
 RAW = {
     "name": "toy_joint",

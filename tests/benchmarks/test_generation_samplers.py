@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.plan import GeneratorStudy
+from scdiff_bench.generator_studies.samplers import study as samplers
+from scdiff_bench.generator_studies.samplers import view
+from scdiff_bench.generator_studies.units import run_study_unit
+from scdiff_bench.running.store import prepare_folder
 from tiny import TINY
-
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.plan import GeneratorStudy
-from benchmarks.generation.studies import samplers
-from benchmarks.generation.units import run_study_unit
-from benchmarks.generation.views import samplers as view
-from benchmarks.store import prepare_folder
 
 RAW = {
     "name": "toy_samplers",

@@ -3,14 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.data.datasets import Dataset
+from scdiff_bench.generator_studies.config import parse_study_config
+from scdiff_bench.generator_studies.held_out_combinations import study, view
+from scdiff_bench.generator_studies.page import markdown
+from scdiff_bench.generator_studies.registry import STUDIES
 
-from benchmarks.datasets import Dataset
-from benchmarks.generation.config import parse_study_config
-from benchmarks.generation.page import markdown
-from benchmarks.generation.registry import STUDIES
-from benchmarks.generation.studies import held_out_combinations as study
-from benchmarks.generation.views import held_out_combinations as view
-from scdiff_augment.expression import depth_normalised
+from scdiff_augment.expression.kinds import depth_normalised
 
 TINY = {"n_latent": 4, "width": 8, "decoder_steps": 10, "denoiser_steps": 10, "n_steps": 5}
 

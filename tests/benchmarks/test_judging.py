@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.classifiers.catalogue import build_classifier
+from scdiff_bench.classifiers.thresholds import TunedThresholds, log_proba, tune_weights
+from scdiff_bench.running import units
+from scdiff_bench.running.runner import load_datasets, make_units
+from scdiff_bench.strategies import catalogue as strategies
+from scdiff_bench.strategies.catalogue import Entry, Strategy, build_strategy
+from scdiff_bench.tracking.models import save_generators, saved_generators
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks import strategies, units
-from benchmarks.classifiers import build_classifier
-from benchmarks.models import save_generators, saved_generators
-from benchmarks.runner import load_datasets, make_units
-from benchmarks.strategies import Entry, Strategy, build_strategy
-from benchmarks.thresholds import TunedThresholds, log_proba, tune_weights
 from scdiff_augment import LatentDiffusion
 
 DRAW = {"kind": "rare_cell_draw", "rare": ["D"], "n": [4], "n_other": 40, "draws": 1}

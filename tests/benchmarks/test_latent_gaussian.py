@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from scdiff_bench.strategies.latent_gaussian import LatentGaussianOversampler
 
-from benchmarks.latent_gaussian import LatentGaussianOversampler
-from scdiff_augment.count_codec import CountCodec
+from scdiff_augment.codec.counts import CountCodec
 
 
 def latents_drawn(monkeypatch, temperature):

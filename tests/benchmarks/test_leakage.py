@@ -7,6 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from imblearn.over_sampling import RandomOverSampler
+from scdiff_bench.classifiers.thresholds import tune_weights
+from scdiff_bench.data.datasets import from_anndata
+from scdiff_bench.evaluation.leakage import require_apart, require_unseen
+from scdiff_bench.running import scoring as judging
+from scdiff_bench.running import units
+from scdiff_bench.running.runner import load_datasets, make_units
+from scdiff_bench.strategies import catalogue as strategies
+from scdiff_bench.strategies.catalogue import Entry, Strategy
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
@@ -14,13 +22,6 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-
-from benchmarks import judging, strategies, units
-from benchmarks.datasets import from_anndata
-from benchmarks.leakage import require_apart, require_unseen
-from benchmarks.runner import load_datasets, make_units
-from benchmarks.strategies import Entry, Strategy
-from benchmarks.thresholds import tune_weights
 
 CHANCE = 0.5
 
@@ -84,7 +85,7 @@ def test_resampling_before_the_split(make_anndata):
     obs = pd.DataFrame({"cell_type": adata.obs["cell_type"].to_numpy()[twice]}, index=names)
     more = ad.AnnData(adata.X[twice], obs=obs, var=adata.var)
     data = from_anndata(more, "resampled", "cell_type")
-    from benchmarks.splits import make_folds
+    from scdiff_bench.evaluation.splits import make_folds
 
     folds = make_folds(data.y, 0, "repeated_stratified_cv", {"n_splits": 3})
     with pytest.raises(ValueError, match=r"test cells have the values of a training cell.*copies"):
@@ -118,7 +119,7 @@ def test_the_guiding_classifier_as_the_judge():
 
 def test_a_donor_on_both_sides(make_config, make_anndata, monkeypatch):
     """Cells tell donors, not types; types go with donors. Held-out donors see through it."""
-    from benchmarks.datasets import DATASETS
+    from scdiff_bench.data.datasets import DATASETS
 
     rng = np.random.default_rng(0)
     donors = np.repeat(list("stuvwxyz"), 40)
@@ -195,7 +196,7 @@ def test_new_cells_with_an_artefact_are_told_and_real_ones_are_not(make_config, 
 
     smooth = Entry(lambda sampling_strategy, random_state: Strategy(Smooth()))
     monkeypatch.setitem(strategies.STRATEGIES, "smote", smooth)
-    monkeypatch.setattr("benchmarks.detector.LEAST", 5)
+    monkeypatch.setattr("scdiff_bench.evaluation.detector.LEAST", 5)
     config = make_config(
         strategies=["smote", "oracle"],
         split={"kind": "rare_cell_draw", "rare": ["B", "C", "D"], "n": [4], "draws": 1,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from scdiff_bench.config.objects import with_objects
+from scdiff_bench.strategies.catalogue import build_strategy
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.objects import with_objects
-from benchmarks.strategies import build_strategy
 from scdiff_augment import AutoEncoder, SCimilarityEncoder
 
 FOLDER = Path(__file__).parents[1] / "data" / "scimilarity" / "model"

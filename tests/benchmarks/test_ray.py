@@ -2,10 +2,9 @@
 
 import pandas as pd
 import pytest
-
-from benchmarks.backends import connected
-from benchmarks.runner import load_datasets, make_units, run
-from benchmarks.store import prepare_folder
+from scdiff_bench.running.backends import connected
+from scdiff_bench.running.runner import load_datasets, make_units, run
+from scdiff_bench.running.store import prepare_folder
 
 # ray.init leaves a pipe of its log monitor open.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")

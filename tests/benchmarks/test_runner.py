@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
-from benchmarks import runner, store, strategies, units, versions
-from benchmarks.datasets import DATASETS
-from benchmarks.results import stored
-from benchmarks.runner import Interrupted, load_datasets, make_units, run
-from benchmarks.store import prepare_folder
-from benchmarks.strategies import Entry, Strategy
+from scdiff_bench import versions
+from scdiff_bench.data.datasets import DATASETS
+from scdiff_bench.running import runner, store, units
+from scdiff_bench.running.results import stored
+from scdiff_bench.running.runner import Interrupted, load_datasets, make_units, run
+from scdiff_bench.running.store import prepare_folder
+from scdiff_bench.strategies import catalogue as strategies
+from scdiff_bench.strategies.catalogue import Entry, Strategy
 
 COSTS = r"seconds|memory"
 
@@ -182,7 +183,7 @@ def test_a_classifier_that_raises_fails_alone(study, monkeypatch):
     def broken(class_weight, random_state, genes):
         raise ArithmeticError("no")
 
-    from benchmarks import classifiers
+    from scdiff_bench.classifiers import catalogue as classifiers
 
     monkeypatch.setitem(classifiers.CLASSIFIERS, "knn", classifiers.Entry(broken, "kNN"))
     rows = study(classifiers=["logistic_regression", "knn"]).rows

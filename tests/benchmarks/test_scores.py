@@ -2,6 +2,10 @@ import anndata as ad
 import numpy as np
 import pytest
 import scanpy as sc
+from scdiff_bench.data.genes import most_variable
+from scdiff_bench.evaluation.calibration import expected_calibration_error, reliability_bins
+from scdiff_bench.evaluation.detector import detector_auc
+from scdiff_bench.evaluation.scores import SCORES, score
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -12,11 +16,6 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-
-from benchmarks.calibration import expected_calibration_error, reliability_bins
-from benchmarks.detector import detector_auc
-from benchmarks.genes import most_variable
-from benchmarks.scores import SCORES, score
 
 CLASSES = ["A", "B", "C"]
 

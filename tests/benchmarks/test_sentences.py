@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from benchmarks.sentences import sentences
+from scdiff_bench.pages.sentences import sentences
 
 
 def test_a_study_without_a_trivial_arm_says_so():

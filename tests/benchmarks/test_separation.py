@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-
-from benchmarks import units
-from benchmarks.runner import load_datasets, make_units
-from benchmarks.separation import separation
+from scdiff_bench.evaluation.separation import separation
+from scdiff_bench.running import units
+from scdiff_bench.running.runner import load_datasets, make_units
 
 
 def blobs(distance, seed=0):

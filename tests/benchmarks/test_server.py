@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-
-from benchmarks import __main__ as cli
+from scdiff_bench.commands import run as cli
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from benchmarks.splits import make_folds, small_types
+from scdiff_bench.evaluation.splits import make_folds, small_types
 
 Y = np.repeat(["A", "B", "C", "D"], [400, 200, 60, 40])
 DRAW = {"rare": ["C", "D"], "n": [10, 5], "n_other": 120, "draws": 3}

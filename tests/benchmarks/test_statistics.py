@@ -2,14 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from baycomp import two_on_single
+from scdiff_bench.statistics.bayes import rope_probabilities
+from scdiff_bench.statistics.contrasts import blocks, corrected_interval, summarise
+from scdiff_bench.statistics.donor_bootstrap import FROM_CALLS, donor_interval
+from scdiff_bench.statistics.ranks import ranks
+from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, gap_closed, out_of_fold_best, verdicts
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
-
-from benchmarks.bayes import rope_probabilities
-from benchmarks.donor_bootstrap import FROM_CALLS, donor_interval
-from benchmarks.ranks import ranks
-from benchmarks.statistics import blocks, corrected_interval, summarise
-from benchmarks.verdicts import BEST_TRIVIAL, gap_closed, out_of_fold_best, verdicts
 
 
 def make_rows(means, folds=5, noise=0.01, seed=0, **columns):

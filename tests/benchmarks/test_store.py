@@ -4,11 +4,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-
-from benchmarks import store
-from benchmarks.__main__ import main
-from benchmarks.results import stored
-from benchmarks.runner import load_datasets, make_units, run
+from scdiff_bench.commands.run import main
+from scdiff_bench.running import store
+from scdiff_bench.running.results import stored
+from scdiff_bench.running.runner import load_datasets, make_units, run
 
 
 def unit(key, status="ok", score=0.25):
@@ -136,7 +135,7 @@ def test_every_page_packs_its_units(make_config, tmp_path, monkeypatch, capsys):
     config.write_text(text + "[none, class_weight, smote]\n")
     command = [str(config), "--jobs", "1", "--out", str(tmp_path / "reports")]
     command += ["--tracking-uri", f"sqlite:///{tmp_path / 'runs.db'}"]
-    monkeypatch.setattr("benchmarks.__main__.log_study", lambda *given: "none")
+    monkeypatch.setattr("scdiff_bench.commands.run.log_study", lambda *given: "none")
     assert main(command) == 0
     assert "9 finished units" in capsys.readouterr().out
     folder = tmp_path / "reports" / "few"

@@ -5,13 +5,9 @@ import numpy as np
 import pytest
 from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from imblearn_extra.gsmote import GeometricSMOTE
-from sklearn.decomposition import PCA
-
-from benchmarks import registry
-from benchmarks.controls import Oracle, ShuffledLabels
-from benchmarks.resamplers import Share, missing_cells
-from benchmarks.resources import Measure
-from benchmarks.strategies import (
+from scdiff_bench.running.resources import Measure
+from scdiff_bench.strategies import registry
+from scdiff_bench.strategies.catalogue import (
     STRATEGIES,
     Entry,
     Strategy,
@@ -19,6 +15,9 @@ from benchmarks.strategies import (
     check_params,
     require_installed,
 )
+from scdiff_bench.strategies.controls import Oracle, ShuffledLabels
+from scdiff_bench.strategies.resamplers import Share, missing_cells
+from sklearn.decomposition import PCA
 
 INTERPOLATING = ["smote", "borderline_smote", "adasyn", "pca_smote", "geometric_smote"]
 TRIVIAL = [

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-
-from benchmarks import __main__ as cli
-from benchmarks import runner, strategies
-from benchmarks.config import load_config
-from benchmarks.strategies import Entry
+from scdiff_bench.commands import run as cli
+from scdiff_bench.config.study import load_config
+from scdiff_bench.running import runner
+from scdiff_bench.strategies import catalogue as strategies
+from scdiff_bench.strategies.catalogue import Entry
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),

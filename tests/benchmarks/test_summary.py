@@ -4,13 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from benchmarks import page
-from benchmarks.runner import load_datasets, make_units, run
-from benchmarks.statistics import corrected_interval
-from benchmarks.store import prepare_folder
-from benchmarks.summary import Summary
-from benchmarks.verdicts import BEST_TRIVIAL, out_of_fold_best, verdicts
+from scdiff_bench.pages import study_page as page
+from scdiff_bench.running.runner import load_datasets, make_units, run
+from scdiff_bench.running.store import prepare_folder
+from scdiff_bench.statistics.contrasts import corrected_interval
+from scdiff_bench.statistics.summary import Summary
+from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, out_of_fold_best, verdicts
 
 
 @pytest.fixture

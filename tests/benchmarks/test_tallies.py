@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.running.runner import load_datasets, make_units, run
+from scdiff_bench.running.store import prepare_folder
+from scdiff_bench.statistics.confusion_counts import write_tallies
 from sklearn.metrics import f1_score, recall_score
-
-from benchmarks.runner import load_datasets, make_units, run
-from benchmarks.store import prepare_folder
-from benchmarks.tallies import write_tallies
 
 
 @pytest.fixture

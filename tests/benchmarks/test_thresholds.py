@@ -2,13 +2,12 @@ import itertools
 
 import numpy as np
 import pytest
+from scdiff_bench.classifiers.thresholds import TunedThresholds, best_weight, tune_weights
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-
-from benchmarks.thresholds import TunedThresholds, best_weight, tune_weights
 
 
 def case(seed, n_cells, n_classes):

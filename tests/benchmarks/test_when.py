@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.statistics import leads as when
+from scdiff_bench.statistics.contrasts import corrected_interval
+from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, out_of_fold_best
 from scipy import stats
-
-from benchmarks import when
-from benchmarks.statistics import corrected_interval
-from benchmarks.verdicts import BEST_TRIVIAL, out_of_fold_best
 
 SCORE = "macro_f1"
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from harness import CELLS, HARNESS
+from canary_harness import CELLS, HARNESS
+from scdiff_bench.versions import HARNESS_VERSION
 
-from benchmarks.versions import HARNESS_VERSION
 from scdiff_augment.versions import CELLS_VERSION
 
 HERE = Path(__file__).parent

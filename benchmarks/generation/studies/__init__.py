@@ -1,1 +1,0 @@
-"""What each study computes, one module per study."""

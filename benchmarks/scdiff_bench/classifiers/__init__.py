@@ -1,0 +1,1 @@
+"""Classifiers that strategies are compared on: ``catalogue`` lists them; add one there."""

@@ -1,0 +1,1 @@
+"""The command line, ``scdiff-bench``: a file for each command."""

@@ -1,0 +1,267 @@
+"""A study's config: read from YAML, checked before any work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS
+from scdiff_bench.config.entries import (
+    DatasetSpec,
+    StrategySpec,
+    dataset_of,
+    list_of,
+    sampling_strategy_of,
+    split_of,
+    strategies_of,
+    unique,
+    whole,
+)
+from scdiff_bench.config.messages import choose
+from scdiff_bench.evaluation.scores import SCORES
+from scdiff_bench.strategies.catalogue import STRATEGIES
+
+T = TypeVar("T")
+KEYS = (
+    "name",
+    "title",
+    "description",
+    "seed",
+    "datasets",
+    "split",
+    "sampling_strategy",
+    "n_genes",
+    "strategies",
+    "classifiers",
+    "scores",
+)
+REQUIRED = ("name", "title", "datasets", "split", "strategies", "classifiers")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A study.
+
+    Attributes
+    ----------
+    name, title, description : str
+        Folder and experiment name; headline; what the study asks.
+    seed : int
+        Every random number of the study comes from it.
+    datasets : tuple of DatasetSpec
+        What is classified.
+    split_kind : str
+        A name in ``SPLITS``.
+    split_params : dict
+        Keywords of that split.
+    sampling_strategy : str or dict
+        Which classes are topped up; the same for every strategy.
+    strategies : tuple of StrategySpec
+        What is compared.
+    classifiers : tuple of str
+        What it is compared on.
+    scores : tuple of str
+        Scores to show; the first is the main one.
+    n_genes : int or None
+        How many genes each fold keeps, chosen on its training cells; None keeps all.
+    raw : dict
+        The YAML file's own keys and values.
+    """
+
+    name: str
+    title: str
+    description: str
+    seed: int
+    datasets: tuple[DatasetSpec, ...]
+    split_kind: str
+    split_params: dict[str, Any]
+    sampling_strategy: str | dict[str, int]
+    strategies: tuple[StrategySpec, ...]
+    classifiers: tuple[str, ...]
+    scores: tuple[str, ...]
+    n_genes: int | None = None
+    raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Labels of everything that is compared, in order."""
+        return tuple(arm for s in self.strategies for arm in s.arms)
+
+    @property
+    def arm_strategies(self) -> dict[str, StrategySpec]:
+        """The strategy behind each of `arms`."""
+        return {arm: s for s in self.strategies for arm in s.arms}
+
+    @property
+    def trivial_arms(self) -> tuple[str, ...]:
+        """Arms that need no learnt model of expression."""
+        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].trivial)
+
+    @property
+    def control_arms(self) -> tuple[str, ...]:
+        """Arms that are no strategies but controls."""
+        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].control)
+
+    @property
+    def main_score(self) -> str:
+        """The score that the verdict is about."""
+        return self.scores[0]
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a config without checking it.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    object
+        Whatever the file holds; a config is a mapping.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no YAML.
+    """
+    if not path.is_file():
+        folder = path.parent
+        there = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
+        hint = f" There: {', '.join(there)}." if there else ""
+        raise FileNotFoundError(f"There is no config {path.name!r} in {folder.resolve()}.{hint}")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def read_with(path: Path, parse: Callable[[Any, Path], T]) -> T:
+    """Read a config and have it checked; errors begin with the file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+    parse : callable
+        Takes what the file holds and its folder.
+
+    Returns
+    -------
+    object
+        What `parse` returns.
+    """
+    raw = read_yaml(path)
+    try:
+        return parse(raw, path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a config.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
+    Returns
+    -------
+    Config
+        With all defaults filled in.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no YAML mapping, or a key or a value is not valid.
+    """
+    return read_with(path, parse_config)
+
+
+def parse_config(raw: Any, folder: Path) -> Config:
+    """Check a config that has been read already.
+
+    Parameters
+    ----------
+    raw : mapping
+        The keys and values of the YAML file.
+    folder : Path
+        Folder that paths in the config are relative to.
+
+    Returns
+    -------
+    Config
+        With all defaults filled in.
+    """
+    shared = parse_head(raw, folder, KEYS, REQUIRED)
+    kind, params = split_of(raw["split"])
+    classifiers = [choose("classifier", c, CLASSIFIERS) for c in list_of(raw, "classifiers")]
+    default_scores = ["macro_f1", "balanced_accuracy", "rare_f1", "log_loss"]
+    scores = [choose("score", s, SCORES) for s in list_of(raw, "scores", default_scores)]
+    strategies = [s for entry in list_of(raw, "strategies") for s in strategies_of(entry)]
+    n_genes = raw.get("n_genes")
+    unique("strategy", [arm for s in strategies for arm in s.arms])
+    unique("classifier", classifiers)
+    unique("score", scores)
+    return Config(
+        **shared,
+        split_kind=kind,
+        split_params=params,
+        sampling_strategy=sampling_strategy_of(raw.get("sampling_strategy", "auto")),
+        strategies=tuple(strategies),
+        classifiers=tuple(classifiers),
+        scores=tuple(scores),
+        n_genes=None if n_genes is None else whole("n_genes", n_genes, least=2),
+        raw=dict(raw),
+    )
+
+
+def parse_head(
+    raw: Any, folder: Path, keys: tuple[str, ...], required: tuple[str, ...]
+) -> dict[str, Any]:
+    """Check the keys of a config, and what every kind of study has.
+
+    Parameters
+    ----------
+    raw : mapping
+        The keys and values of the YAML file.
+    folder : Path
+        Folder that paths in the config are relative to.
+    keys, required : tuple of str
+        Keys that it may have, and must have.
+
+    Returns
+    -------
+    dict
+        ``name``, ``title``, ``description``, ``seed`` and ``datasets``.
+    """
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"a config is a mapping with the keys {', '.join(keys)}.")
+    for key in raw:
+        choose("key", key, keys)
+    if missing := [key for key in required if raw.get(key) in (None, "", [])]:
+        raise ValueError(f"the key {missing[0]!r} is missing or empty. Needed: {required}.")
+    name = raw["name"]
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            f"name={name!r} becomes a folder: use letters, digits, '_', '-' and '.' only."
+        )
+    datasets = [dataset_of(entry, folder) for entry in list_of(raw, "datasets")]
+    unique("data set", [d.name for d in datasets])
+    return {
+        "name": name,
+        "title": str(raw["title"]),
+        "description": str(raw.get("description") or ""),
+        "seed": whole("seed", raw.get("seed", 0), least=0),
+        "datasets": tuple(datasets),
+    }

@@ -1,0 +1,270 @@
+"""Splits: which cells train and which cells test, and which types count as rare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scdiff_bench.config.messages import choose, nearest
+from scdiff_bench.evaluation.folds import (
+    NOBODY,
+    Fold,
+    Groups,
+    Labels,
+    count_cells,
+    cut,
+    once,
+    rare_sets,
+    small_types,
+    title_of,
+)
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    RepeatedStratifiedKFold,
+    train_test_split,
+)
+
+__all__ = ["SPLITS", "Fold", "make_folds", "small_types"]
+
+
+def repeated_stratified_cv(
+    y: Labels, groups: Groups, seed: int, *, n_splits: int = 5, n_repeats: int = 1
+) -> Iterator[Fold]:
+    """Repeated stratified cross-validation.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+    groups : mapping of str to ndarray of str
+        Not used.
+    seed : int
+        Seed of the study.
+    n_splits, n_repeats : int
+        Folds, and how often the division is drawn anew.
+
+    Yields
+    ------
+    Fold
+        ``n_splits * n_repeats`` of them.
+
+    Raises
+    ------
+    ValueError
+        If a type has fewer cells than there are folds.
+    """
+    types, counts = np.unique(y, return_counts=True)
+    least = int(np.argmin(counts))
+    if counts[least] < n_splits:
+        way_out = (
+            f"Use n_splits={counts[least]} or fewer"
+            if counts[least] >= 2
+            else "Merge it into another type"
+        )
+        raise ValueError(
+            f"Type {str(types[least])!r} has {count_cells(counts[least])}; "
+            f"n_splits={n_splits} needs at least {n_splits} of each type. "
+            f"{way_out}, or leave the type out of the data."
+        )
+    rare = small_types(y)
+    folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+    for index, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
+        repeat, part = divmod(index, n_splits)
+        yield Fold(f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None)
+
+
+def rare_cell_draw(
+    y: Labels,
+    groups: Groups,
+    seed: int,
+    *,
+    rare: list[Any],
+    n: list[int],
+    n_other: int | None = 2500,
+    draws: int = 3,
+) -> Iterator[Fold]:
+    """Cut the rare types to ``n`` training cells; the test half stays as it is.
+
+    Every draw divides the cells anew into a stratified training half and test half. In the
+    training half each rare type keeps ``n`` cells and the other types together ``n_other``, in
+    their own proportions. Within a draw the cells are nested: those of a smaller ``n`` are among
+    those of a larger one, and the other types' cells are the same.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+    groups : mapping of str to ndarray of str
+        Not used.
+    seed : int
+        Seed of the study.
+    rare : list of str, or list of such lists
+        Types to cut; several sets of them are cut one after the other.
+    n : list of int
+        Training cells to leave of each.
+    n_other : int or None
+        Training cells of all other types together; None keeps them all.
+    draws : int
+        How many draws.
+
+    Yields
+    ------
+    Fold
+        ``draws * len(n)`` of them for each set of rare types.
+
+    Raises
+    ------
+    ValueError
+        If a rare type is unknown or too small, or there are fewer other cells than asked.
+    """
+    types, counts = np.unique(y, return_counts=True)
+    sets = rare_sets(rare, types)
+    once("n", n)
+    if counts.min() < 2:
+        raise ValueError(
+            f"Type {str(types[np.argmin(counts)])!r} has 1 cell; a rare-cell draw needs at least "
+            "2 of each type, one for either half. Leave the type out of the data."
+        )
+    index = 0
+    for draw in range(draws):
+        rng = np.random.default_rng([seed, draw])
+        pool, test = train_test_split(
+            np.arange(len(y)), test_size=0.5, stratify=y, random_state=int(rng.integers(2**31))
+        )
+        shuffled, test = rng.permutation(pool), np.sort(test)
+        for names in sets:
+            for size, train, reserve in cut(shuffled, y, names, n, n_other):
+                label = f"{title_of(names, sets)} n {size} draw {draw}".strip()
+                yield Fold(
+                    label, index, draw, train, test, names, size, reserve, title_of(names, sets)
+                )
+                index += 1
+
+
+def donor_held_out(
+    y: Labels,
+    groups: Groups,
+    seed: int,
+    *,
+    key: str = "donor",
+    n_splits: int | None = None,
+    rare: list[Any] | None = None,
+    n: list[int] | None = None,
+    n_other: int | None = None,
+) -> Iterator[Fold]:
+    """Test on donors that did not train; where asked, cut the rare types of the others.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+    groups : mapping of str to ndarray of str
+        Columns that tell donors apart.
+    seed : int
+        Seed of the study.
+    key : str
+        Which of these columns.
+    n_splits : int or None
+        Groups of donors that test in turn; None lets every donor test alone.
+    rare : list of str, or list of such lists, or None
+        Types to cut and to score as rare; None scores the small types and cuts none.
+    n : list of int or None
+        Training cells to leave of each rare type; None leaves them all.
+    n_other : int or None
+        Training cells of all other types together, where ``n`` is set; None keeps them all.
+
+    Yields
+    ------
+    Fold
+        One for each group of donors, set of rare types and n.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, there are too few donors, a donor has one type, or a type is
+        one donor's alone.
+    """
+    donors = _donors(y, groups, key, n_splits)
+    types = np.unique(y)
+    sets = rare_sets(rare, types) if rare else [small_types(y)]
+    if n and not rare:
+        raise ValueError("split: n says how far to cut, but rare names no type. Name the types.")
+    once("n", n or [])
+    if n_splits is None:
+        pairs = LeaveOneGroupOut().split(y, y, donors)
+    else:
+        pairs = GroupKFold(n_splits, shuffle=True, random_state=seed).split(y, y, donors)
+    index = 0
+    for turn, (pool, test) in enumerate(pairs):
+        held = ", ".join(np.unique(donors[test]))
+        if lost := sorted(set(y[test]) - set(y[pool])):
+            raise ValueError(
+                f"Type {str(lost[0])!r} is only in {key} {held}; with that held out nothing is "
+                "left to learn it from. Leave the type out of the data, or use another split."
+            )
+        shuffled = np.random.default_rng([seed, turn]).permutation(pool)
+        for names in sets:
+            title = title_of(names, sets)
+            if n is None:
+                yield Fold(f"{key} {held}", index, turn, pool, test, names, None, NOBODY, title)
+                index += 1
+                continue
+            for size, train, reserve in cut(shuffled, y, names, n, n_other):
+                label = f"{title} n {size} {key} {held}".strip()
+                yield Fold(label, index, turn, train, test, names, size, reserve, title)
+                index += 1
+
+
+def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels:
+    """Return the donor of each cell, checked."""
+    if key not in groups:
+        raise ValueError(f"There is no column {key!r} to hold donors out. {nearest(key, groups)}")
+    donors = groups[key]
+    names = np.unique(donors)
+    if len(names) < max(2, n_splits or 2):
+        raise ValueError(
+            f"Column {key!r} has {len(names)} donors; this split needs at least "
+            f"{max(2, n_splits or 2)}. Use repeated_stratified_cv, or fewer n_splits."
+        )
+    for name in names:
+        if len(only := np.unique(y[donors == name])) == 1:
+            raise ValueError(
+                f"{key.capitalize()} {str(name)!r} has cells of one type alone ({only[0]}); a test "
+                f"on it compares nothing. Leave it out of the data, or join it to another {key}."
+            )
+    return donors
+
+
+SPLITS: dict[str, Callable[..., Iterator[Fold]]] = {
+    "repeated_stratified_cv": repeated_stratified_cv,
+    "rare_cell_draw": rare_cell_draw,
+    "donor_held_out": donor_held_out,
+}
+
+
+def make_folds(
+    y: Labels, seed: int, kind: str, params: dict[str, Any], groups: Groups | None = None
+) -> list[Fold]:
+    """Return the folds of a split by name.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+    seed : int
+        Seed of the study.
+    kind : str
+        A name in ``SPLITS``.
+    params : dict
+        Keywords of that split.
+    groups : mapping of str to ndarray of str, optional
+        Donor, sample, batch and condition of each cell.
+
+    Returns
+    -------
+    list of Fold
+        In the order in which the split yields them.
+    """
+    return list(SPLITS[choose("split", kind, SPLITS)](y, groups or {}, seed, **params))

@@ -1,0 +1,1 @@
+"""Are the cells real? Fidelity, diversity and memorisation beside real cells."""

@@ -1,0 +1,1 @@
+"""Combinations of type and condition that training never saw."""

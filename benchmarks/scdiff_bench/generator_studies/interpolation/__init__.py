@@ -1,0 +1,1 @@
+"""From one type to another by mixed gradients, beside straight lines."""

@@ -1,0 +1,1 @@
+"""Several conditions asked for at once."""

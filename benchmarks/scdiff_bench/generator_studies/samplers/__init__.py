@@ -1,0 +1,1 @@
+"""Quality against steps, for each sampler; cells led to noise and back."""

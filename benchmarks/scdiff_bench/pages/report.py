@@ -1,0 +1,110 @@
+"""Files of a finished study: rows, tables, figures and one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS
+from scdiff_bench.config.study import Config
+from scdiff_bench.data.datasets import Dataset, describe
+from scdiff_bench.evaluation.scores import SCORES
+from scdiff_bench.pages import figures
+from scdiff_bench.pages.sentences import sentences
+from scdiff_bench.pages.study_page import MOST_PLOTS, environment, render
+from scdiff_bench.pages.words import label, spread
+from scdiff_bench.running.finished_study import write_study
+from scdiff_bench.running.results import Results
+from scdiff_bench.running.store import write_text, write_with
+from scdiff_bench.statistics import contrasts as statistics
+from scdiff_bench.statistics.confusion_counts import write_tallies
+from scdiff_bench.statistics.summary import Summary
+from scdiff_bench.versions import versions
+
+__all__ = ["environment", "markdown", "write_report"]
+
+
+def write_report(
+    config: Config, datasets: Sequence[Dataset], results: Results, folder: Path
+) -> list[Path]:
+    """Write everything that a study leaves.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    datasets : sequence of Dataset
+        Its data sets.
+    results : Results
+        Its rows.
+    folder : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Path
+        The files, the page first.
+    """
+    rows = results.rows
+    page = folder / "index.html"
+    files = [page]
+    tables = {"rows": rows, "classes": results.classes}
+    for name, frame in tables.items():
+        if len(frame):
+            files.append(folder / f"{name}.parquet")
+            write = partial(frame.to_parquet, index=False, compression="zstd")
+            write_with(files[-1], write)
+    if len(results.tallies):
+        files.append(folder / "tallies.parquet")
+        write_with(files[-1], partial(write_tallies, results.tallies))
+    table = statistics.summarise(rows, config.scores)
+    files += [folder / "table.csv", folder / "table.md"]
+    write_with(files[-2], lambda p: table.to_csv(p, index=False, float_format="%.4f"))
+    write_text(files[-1], markdown(table, config))
+    figure_folder = folder / "figures"
+    figure_folder.mkdir(exist_ok=True)
+    colour = figures.colours(config.arms, config.trivial_arms)
+    blocks = statistics.blocks(rows)
+    for block in blocks if len(blocks) <= MOST_PLOTS else []:
+        stem = figure_folder / block.stem
+        files += figures.save_overview(block.rows, config.main_score, colour, block.title, stem)
+    files.append(folder / "config.yaml")
+    write_text(files[-1], yaml.safe_dump(config.raw, sort_keys=False, allow_unicode=True))
+    infos = [describe(d) for d in datasets]
+    summary = Summary(config, rows, results.classes, results.tallies, results.progress)
+    write_text(page, render(config, infos, summary))
+    files.append(
+        write_study(folder, config, infos, versions(), sentences(summary), files, results.missing)
+    )
+    return files
+
+
+def markdown(table: pd.DataFrame, config: Config) -> str:
+    """Return the summary as Markdown: mean and standard deviation over folds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `statistics.summarise`.
+    config : Config
+        The study.
+
+    Returns
+    -------
+    str
+        One table per block.
+    """
+    lines = [f"# {config.title}", ""]
+    for block in statistics.blocks(table):
+        lines += [f"## {block.title}", ""]
+        heads = ["strategy", "classifier", *(SCORES[s].title for s in config.scores), "folds"]
+        lines += [f"| {' | '.join(heads)} |", f"|{'|'.join(['---'] * len(heads))}|"]
+        for _, row in block.rows.iterrows():
+            cells = [label(row["strategy"]), CLASSIFIERS[row["classifier"]].title]
+            cells += [spread(row[s], row[f"{s}_sd"]) for s in config.scores]
+            lines.append(f"| {' | '.join([*cells, str(row['folds_ok'])])} |")
+        lines.append("")
+    return "\n".join(lines)

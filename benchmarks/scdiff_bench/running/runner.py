@@ -1,0 +1,227 @@
+"""Run a study's grid: reuse what is there, keep every result as soon as it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from scdiff_bench.config.study import Config
+from scdiff_bench.data.datasets import Dataset, load_dataset
+from scdiff_bench.evaluation.leakage import require_apart
+from scdiff_bench.evaluation.splits import make_folds
+from scdiff_bench.running import backends
+from scdiff_bench.running.backends import ClusterLostError
+from scdiff_bench.running.results import Computed, Results, gathered
+from scdiff_bench.running.store import keep, read
+from scdiff_bench.running.units import Record, Unit, run_unit
+from scdiff_bench.strategies.catalogue import require_installed
+from tqdm import tqdm
+
+
+class Interrupted(Exception):
+    """A run ended early; ``kept`` of ``total`` units are on disk.
+
+    Attributes
+    ----------
+    kept, total : int
+        Units on disk, and units of the study.
+    reason : str
+        Empty if the user stopped it.
+    """
+
+    def __init__(self, kept: int, total: int, reason: str = "") -> None:
+        super().__init__(f"{reason} {kept} of {total} units are kept.".strip())
+        self.kept, self.total, self.reason = kept, total, reason
+
+
+class Keyed(Protocol):
+    """A unit of work: whatever has a key, a content hash over all that its result depends on."""
+
+    @property
+    def key(self) -> str: ...
+
+
+def load_datasets(config: Config) -> list[Dataset]:
+    """Load every data set of a study.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+
+    Returns
+    -------
+    list of Dataset
+        In the config's order.
+    """
+    return [
+        load_dataset(d.name, d.path, d.label_key, d.layer, d.group_key) for d in config.datasets
+    ]
+
+
+def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
+    """Return the grid of a study: draw by draw, so that a part of it is a smaller study.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    datasets : list of Dataset
+        Its data sets.
+
+    Returns
+    -------
+    list of Unit
+        Folds x strategies; the first draw or repeat of every data set comes before the second of
+        any.
+
+    Raises
+    ------
+    ValueError
+        If the split does not fit a data set, or ``sampling_strategy`` names an unknown type.
+    """
+    for spec in config.strategies:
+        require_installed(spec.name)
+    pairs = []
+    for data in datasets:
+        try:
+            folds = make_folds(
+                data.y, config.seed, config.split_kind, config.split_params, data.groups
+            )
+        except ValueError as error:
+            raise ValueError(f"Data set {data.name!r}: {error}") from error
+        for fold in folds:
+            require_apart(data, fold, config.split_params.get("key"))
+        pairs += [(data, fold) for fold in folds]
+    pairs.sort(key=lambda pair: pair[1].repeat)
+    return [
+        Unit(config, data, fold, spec)
+        for data, fold in pairs
+        for spec in config.strategies
+        if spec.draws is None or fold.repeat < spec.draws
+    ]
+
+
+def run(
+    config: Config,
+    units: list[Unit],
+    folder: Path,
+    jobs: int = 1,
+    force: bool = False,
+    minutes: float | None = None,
+) -> Results:
+    """Compute the units that are missing, and return the rows of all.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    units : list of Unit
+        Its grid.
+    folder : Path
+        The study's folder; results of units go to ``units/`` in it.
+    jobs : int, default=1
+        Processes; each is bounded to one thread.
+    force : bool, default=False
+        Compute every unit again.
+    minutes : float, optional
+        No unit is begun after so long.
+
+    Returns
+    -------
+    Results
+        Sorted as the grid is, whatever order the units ended in.
+
+    Raises
+    ------
+    Interrupted
+        As `compute`.
+    ValueError
+        If the time did not suffice for one fold.
+    """
+    done = compute(config.name, units, folder, run_unit, jobs, force, minutes)
+    return gathered(units, done)
+
+
+def compute(
+    name: str,
+    units: Sequence[Keyed],
+    folder: Path,
+    work: Callable[[Any], Record],
+    jobs: int = 1,
+    force: bool = False,
+    minutes: float | None = None,
+) -> Computed:
+    """Compute the units that are missing, and keep every result as soon as it is there.
+
+    Parameters
+    ----------
+    name : str
+        Shown beside the progress bar.
+    units : sequence of Keyed
+        What is to be computed.
+    folder : Path
+        The study's folder; results of units go to ``units/`` in it.
+    work : callable
+        Takes a unit, gives a dict with its key as ``unit``, its ``rows`` (each with a ``status``)
+        and anything else that JSON holds; NumPy arrays may stand under ``arrays``.
+    jobs : int, default=1
+        Processes; each is bounded to one thread.
+    force : bool, default=False
+        Compute every unit again.
+    minutes : float, optional
+        No unit is begun after so long.
+
+    Returns
+    -------
+    Computed
+        Results of all units, or of those that there was time for.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C, when a worker process dies, or when a result cannot be written; what had been
+        computed before is on disk.
+    """
+    keys = [unit.key for unit in units]
+    results = {} if force else {k: r for k in keys if (r := read(folder, k)) is not None}
+    reused = len(results)
+    todo = [unit for unit, key in zip(units, keys, strict=True) if key not in results]
+    end = time.monotonic() + 60 * minutes if minutes is not None else None
+    bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
+    try:
+        with bar:
+            for result in backends.results(todo, work, min(jobs, len(todo)), end):
+                if result["unit"] not in keys:
+                    raise CodeChangedError
+                keep(folder, result)
+                results[result["unit"]] = result
+                bar.update()
+    except (KeyboardInterrupt, OSError, *LOST) as stop:
+        if jobs > 1:
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        kept = sum(read(folder, key) is not None for key in keys)
+        raise Interrupted(kept, len(units), _reason(stop)) from None
+    there = [results[key] for key in keys if key in results]
+    return Computed(there, len(there) - reused, reused, len(keys) - len(there))
+
+
+class CodeChangedError(RuntimeError):
+    """A worker that started late read other code than the study began with."""
+
+
+LOST = (TerminatedWorkerError, CodeChangedError, ClusterLostError)
+
+
+def _reason(stop: BaseException) -> str:
+    if isinstance(stop, CodeChangedError):
+        return "The code was edited while the study ran; the results of the new code are dropped."
+    if isinstance(stop, TerminatedWorkerError):
+        return "A worker process died, most often for want of memory: try fewer --jobs."
+    if isinstance(stop, ClusterLostError):
+        return f"The cluster could not go on ({stop})."
+    return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""

@@ -1,0 +1,1 @@
+"""Seconds and memory, in this process and for files larger than memory."""

@@ -1,0 +1,1 @@
+"""Comparisons of strategies: intervals, ranks, probabilities, what is clear and what is not."""

@@ -1,0 +1,108 @@
+"""Intervals with donors drawn anew: cells of one donor are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scdiff_bench.statistics.contrasts import Interval
+
+Floats = NDArray[np.float64]
+DRAWS = 1000
+
+
+def donor_interval(
+    tallies: pd.DataFrame,
+    arm: Mapping[Any, str],
+    reference: Mapping[Any, str],
+    score: str,
+    rare: Sequence[str],
+    seed: int = 0,
+) -> Interval | None:
+    """Bootstrap the mean difference over folds by donor.
+
+    Every draw takes as many donors as there are, with replacement, adds up their calls fold by
+    fold, and scores the sums.
+
+    Parameters
+    ----------
+    tallies : DataFrame
+        One classifier's calls, donor by donor.
+    arm, reference : mapping of int to str
+        For each fold, the arms whose difference is taken.
+    score : str
+        A score of calls; those of probabilities give None.
+    rare : sequence of str
+        Rare types.
+    seed : int, default=0
+        Seed of the draws.
+
+    Returns
+    -------
+    Interval or None
+        Percentiles at 95 %; None where the test part has fewer than 2 donors.
+    """
+    donors = sorted(set(tallies["donor"]) - {""})
+    if score not in FROM_CALLS or len(donors) < 2:
+        return None
+    place = {donor: i for i, donor in enumerate(donors)}
+    types = tallies["types"].iloc[0]
+    is_rare = np.isin(list(types), list(rare))
+    weights = np.random.default_rng(seed).multinomial(
+        len(donors), np.full(len(donors), 1 / len(donors)), DRAWS
+    )
+    found = {
+        key: np.asarray(value, dtype=float).reshape(len(types), -1)
+        for *key_parts, value in tallies[
+            ["fold_index", "strategy", "donor", "confusion"]
+        ].itertuples(index=False)
+        for key in [tuple(key_parts)]
+    }
+    differences = []
+    for fold in arm:
+        both = []
+        for name in (arm[fold], reference[fold]):
+            counts = np.zeros((len(donors), len(types), len(types)))
+            for donor, i in place.items():
+                counts[i] = found.get((fold, name, donor), 0)
+            calls = np.tensordot(weights, counts, axes=1)  # (draws, types, types)
+            both.append(FROM_CALLS[score](calls, is_rare))
+        differences.append(both[0] - both[1])
+    mean = np.nanmean(np.array(differences), axis=0)
+    mean = mean[~np.isnan(mean)]
+    low, high = np.percentile(mean, [2.5, 97.5])
+    return Interval(float(mean.mean()), float(low), float(high), len(arm))
+
+
+def _over_types(values: Floats, calls: Floats, which: NDArray[np.bool_]) -> Floats:
+    """Mean over the types that a draw has test cells of."""
+    there = (calls.sum(axis=2) > 0) & which
+    total = there.sum(axis=1)
+    return np.where(total > 0, (values * there).sum(axis=1) / np.maximum(total, 1), np.nan)
+
+
+def _f1(calls: Floats) -> Floats:
+    right = np.diagonal(calls, axis1=1, axis2=2)
+    return 2 * right / np.maximum(calls.sum(axis=1) + calls.sum(axis=2), 1)
+
+
+def _recall(calls: Floats) -> Floats:
+    return np.diagonal(calls, axis1=1, axis2=2) / np.maximum(calls.sum(axis=2), 1)
+
+
+def _accuracy(calls: Floats, rare: NDArray[np.bool_]) -> Floats:
+    total = calls.sum(axis=(1, 2))
+    right = np.trace(calls, axis1=1, axis2=2)
+    return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+
+
+FROM_CALLS: dict[str, Any] = {
+    "macro_f1": lambda c, rare: _over_types(_f1(c), c, np.ones_like(rare)),
+    "rare_f1": lambda c, rare: _over_types(_f1(c), c, rare),
+    "majority_f1": lambda c, rare: _over_types(_f1(c), c, ~rare),
+    "balanced_accuracy": lambda c, rare: _over_types(_recall(c), c, np.ones_like(rare)),
+    "accuracy": _accuracy,
+}

@@ -1,0 +1,1 @@
+"""What is done about imbalance: ``catalogue`` lists the strategies; add one there."""

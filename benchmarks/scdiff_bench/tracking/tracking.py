@@ -1,0 +1,294 @@
+"""Send a finished study to MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from scdiff_bench.config.study import Config
+from scdiff_bench.data.datasets import Dataset, DatasetInfo
+from scdiff_bench.tracking.conversion import (
+    MAX_VALUE,
+    config_params,
+    is_number,
+    log_inputs,
+    to_metrics,
+    to_params,
+)
+from scdiff_bench.tracking.logged_generator import log_generator
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+MAX_METRICS = 1000
+DIGEST = "study.rows"
+# An address that does not answer should be known within seconds, not minutes.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a line for each of dozens of runs
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class Headed(Protocol):
+    """What every kind of config has."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+
+class TrackingError(Exception):
+    """MLflow could not be reached, or refused the study."""
+
+
+def log_study(
+    uri: str,
+    config: Config,
+    datasets: Sequence[Dataset | DatasetInfo],
+    rows: pd.DataFrame,
+    artifacts: Sequence[Path],
+    versions: Mapping[str, str],
+    generators: Mapping[str, Path] | None = None,
+) -> str:
+    """Log a study: one parent run, and one child run per data set and strategy.
+
+    Folds are the steps of a child's metrics, which are named ``<classifier>/<score>``, with
+    the set of rare types and ``n<n>`` between them where a split sets them. Means over folds are
+    under ``mean/``.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    config : Config
+        The study; its name is the experiment's.
+    datasets : sequence of Dataset or DatasetInfo
+        Its data sets.
+    rows : DataFrame
+        Its results.
+    artifacts : sequence of Path
+        Files of the parent run.
+    versions : mapping of str to str
+        Logged as tags.
+    generators : mapping of str to Path, optional
+        Saved generators by data set; each becomes a pyfunc model of the parent run.
+
+    Returns
+    -------
+    str
+        Id of the parent run.
+
+    Raises
+    ------
+    TrackingError
+        If MLflow cannot be reached or refuses; nothing on disk is touched.
+    """
+    complete = bool((rows["status"] == "ok").all())
+    params = config_params(config)
+    with _study_run(uri, config, params, datasets, artifacts, versions, complete) as parent:
+        for (dataset, strategy), part in rows.groupby(["dataset", "strategy"], sort=False):
+            shown = ("dataset", "split", "strategy", "params", "sampling_strategy", "seed")
+            child = parent.child(f"{dataset} {strategy}", {k: part[k].iloc[0] for k in shown})
+            log_inputs(parent.client, child, [d for d in datasets if d.name == dataset])
+            _log_all(parent.client, child, to_metrics(part))
+            failed = part[part["status"] != "ok"]
+            if len(failed):
+                parent.client.set_tag(child, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
+            parent.client.set_terminated(child, "FAILED" if len(failed) else "FINISHED")
+        for name, path in (generators or {}).items():
+            log_generator(parent.client, parent.experiment, parent.run_id, name, path)
+        parent.client.set_tag(parent.run_id, DIGEST, rows_digest(rows))
+    return parent.run_id
+
+
+def is_logged(uri: str, config: Headed, rows: pd.DataFrame) -> bool:
+    """Return whether a store has these rows already.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    config : Headed
+        The study.
+    rows : DataFrame
+        Its results.
+
+    Returns
+    -------
+    bool
+        True if a parent run of the study carries their digest.
+
+    Raises
+    ------
+    TrackingError
+        As `log_study`.
+    """
+    with _reachable(uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(config.name)
+        if found is None:
+            return False
+        same = f"tags.`{DIGEST}` = '{rows_digest(rows)}'"
+        return bool(client.search_runs([found.experiment_id], same, max_results=1))
+
+
+def rows_digest(rows: pd.DataFrame) -> str:
+    """Return a hash over all rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Results.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    text = rows.to_json(orient="split", double_precision=12)
+    return hashlib.sha256(str(text).encode()).hexdigest()[:32]
+
+
+def log_metrics(
+    uri: str,
+    config: Headed,
+    params: Mapping[str, Any],
+    datasets: Sequence[Dataset | DatasetInfo],
+    metrics: Mapping[str, float],
+    artifacts: Sequence[Path],
+    versions: Mapping[str, str],
+    complete: bool,
+) -> str:
+    """Log a study whose result is a list of figures: one run.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    config : Headed
+        The study; its name is the experiment's.
+    params : mapping of str to object
+        What the study was asked.
+    datasets : sequence of Dataset or DatasetInfo
+        Its data sets.
+    metrics : mapping of str to float
+        What came out. In their names a plus becomes ``p``, and whatever else MLflow does not
+        take there ``_``.
+    artifacts : sequence of Path
+        Files of the run.
+    versions : mapping of str to str
+        Logged as tags.
+    complete : bool
+        Whether nothing failed.
+
+    Returns
+    -------
+    str
+        Id of the run.
+
+    Raises
+    ------
+    TrackingError
+        As `log_study`.
+    """
+    with _study_run(uri, config, params, datasets, artifacts, versions, complete) as run:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        named = {re.sub(r"[^\w\-. /]", "_", k.replace("+", "p")): v for k, v in metrics.items()}
+        logged = [Metric(k, float(v), now, 0) for k, v in named.items() if is_number(v)]
+        _log_all(run.client, run.run_id, logged)
+    return run.run_id
+
+
+@dataclass(frozen=True)
+class _Run:
+    """An open run of a study."""
+
+    client: Any
+    experiment: str
+    run_id: str
+
+    def child(self, name: str, params: Mapping[str, Any]) -> str:
+        """Open a child run, and return its id."""
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: name}
+        run_id: str = self.client.create_run(self.experiment, tags=tags).info.run_id
+        self.client.log_batch(run_id, params=to_params(params))
+        return run_id
+
+
+@contextmanager
+def _study_run(
+    uri: str,
+    config: Headed,
+    params: Mapping[str, Any],
+    datasets: Sequence[Dataset | DatasetInfo],
+    artifacts: Sequence[Path],
+    versions: Mapping[str, str],
+    complete: bool,
+) -> Iterator[_Run]:
+    """Open a study's run with its parameters and inputs; add its files and close it."""
+    with _reachable(uri):
+        from mlflow import MlflowClient
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(config.name)
+        experiment = found.experiment_id if found else client.create_experiment(config.name)
+        tags = {f"version.{name}": value for name, value in versions.items()}
+        note = {"mlflow.note.content": f"{config.title}\n\n{config.description}"}
+        run = client.create_run(experiment, tags={**tags, **note, MLFLOW_RUN_NAME: config.name})
+        run_id: str = run.info.run_id
+        status = "FAILED"
+        try:
+            client.log_batch(run_id, params=to_params(params))
+            log_inputs(client, run_id, datasets)
+            yield _Run(client, experiment, run_id)
+            for path in artifacts:
+                client.log_artifact(run_id, str(path))
+            status = "FINISHED" if complete else "FAILED"
+        finally:
+            client.set_terminated(run_id, status)
+
+
+@contextmanager
+def _reachable(uri: str) -> Iterator[None]:
+    """Turn what MLflow or its store raises into a `TrackingError`."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):  # after the import, which sets levels of its own
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"{uri}: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        # The store's own database layer raises errors of its own kind.
+        if type(error).__module__.split(".")[0] not in ("sqlalchemy", "sqlite3", "alembic"):
+            raise
+        raise TrackingError(f"{uri}: {str(error).splitlines()[0]}") from error
+
+
+def _log_all(client: Any, run_id: str, metrics: Sequence[Any]) -> None:
+    for start in range(0, len(metrics), MAX_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])

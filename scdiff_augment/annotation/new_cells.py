@@ -1,0 +1,110 @@
+"""AnnData of synthetic cells: names, marks and where they come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scdiff_augment.expression.hashes import digest
+from scdiff_augment.expression.kinds import depth_normalised
+from scdiff_augment.versions import versions
+
+MARK = "is_synthetic"
+"""Column of obs that tells synthetic cells from real ones."""
+
+SOURCE = "synthetic_source"
+"""Column of obs with the name of the real cell that a synthetic one started from."""
+
+KEY = "scdiff_augment"
+"""Where uns keeps the provenance."""
+
+
+def new_adata(
+    counts: NDArray[np.float32] | None,
+    values: NDArray[np.float32],
+    labels: Mapping[str, NDArray],
+    *,
+    genes: NDArray | None,
+    sources: Sequence[str] | None,
+    provenance: Mapping[str, Any],
+) -> ad.AnnData:
+    """AnnData of synthetic cells alone.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_cells, n_genes), or None
+        Their counts, where the model knows counts.
+    values : ndarray of shape (n_cells, n_genes)
+        The same cells on the scale that the model was fitted on.
+    labels : mapping of str to ndarray of shape (n_cells,)
+        Class of each cell per condition.
+    genes : ndarray of str, shape (n_genes,), or None
+        Names of the genes; "gene<i>" without.
+    sources : sequence of str, optional
+        Name of the real cell that each started from.
+    provenance : mapping
+        Kept in ``uns["scdiff_augment"]``.
+
+    Returns
+    -------
+    AnnData of shape (n_cells, n_genes)
+    """
+    n_cells, n_genes = values.shape
+    obs, var = new_obs(labels, n_cells, sources), new_var(genes, n_genes)
+    X = values
+    if counts is not None and values is counts:
+        X = depth_normalised(counts)
+    adata = ad.AnnData(sparse.csr_matrix(X) if counts is not None else X, obs=obs, var=var)
+    if counts is not None:
+        adata.layers["counts"] = sparse.csr_matrix(counts)
+    adata.uns[KEY] = dict(provenance)
+    return adata
+
+
+def new_obs(
+    labels: Mapping[str, NDArray], n_cells: int, sources: Sequence[str] | None
+) -> pd.DataFrame:
+    """Names, conditions and marks of synthetic cells."""
+    joined = ["-".join(map(str, row)) for row in zip(*labels.values(), strict=True)]
+    obs = pd.DataFrame(
+        {name: pd.Categorical(codes) for name, codes in labels.items()},
+        index=names(joined or [""] * n_cells, set()),
+    )
+    obs[MARK] = True
+    obs[SOURCE] = pd.Categorical([None] * n_cells if sources is None else list(sources))
+    return obs
+
+
+def new_var(genes: NDArray | None, n_genes: int) -> pd.DataFrame:
+    """Names of genes; "gene<i>" without."""
+    return pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)] if genes is None else genes)
+
+
+def provenance_of(model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """How cells were made: parameters, options, versions, and the hash of the training cells."""
+    return {
+        "parameters": {k: str(v) for k, v in model.get_params(deep=False).items()},
+        "options": {k: str(v) for k, v in options.items()},
+        "versions": versions(),
+        "training_hash": digest(model.training_hashes_),
+    }
+
+
+def names(labels: Sequence[Any], taken: set[str]) -> list[str]:
+    """synth-<label>-<i>, counting on from names that are there already."""
+    count: Counter[str] = Counter()
+    made = []
+    for label in map(str, labels):
+        stem = f"synth-{label}" if label else "synth"
+        while f"{stem}-{count[label]}" in taken:
+            count[label] += 1
+        made.append(f"{stem}-{count[label]}")
+        count[label] += 1
+    return made

@@ -1,0 +1,157 @@
+"""fit: from cells to a model."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scdiff_augment.cli import options
+from scdiff_augment.cli.cells import Cells, require_file
+from scdiff_augment.cli.large import common_seed, read_any, together
+from scdiff_augment.cli.models import READ, class_weights, described, save
+from scdiff_augment.cli.names import hint, listed
+from scdiff_augment.cli.output import replacing
+from scdiff_augment.cli.terminal import Terminal
+from scdiff_augment.compute.process_rank import is_leader
+
+if TYPE_CHECKING:
+    from scdiff_augment.generator import LatentDiffusion
+
+EXAMPLES = """Examples:
+
+\b
+# a model that knows cell types
+scdiff-augment fit cells.h5ad model --label-key cell_type
+
+\b
+# two conditions, from a layer of counts, rare types seen more often
+scdiff-augment fit cells.h5ad model --layer counts --seed 0 \\
+    --label-key cell_type --label-key condition --weight-key cell_type
+
+\b
+# on four GPUs; on two machines with four each, started on both
+scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4
+NODE_RANK=0 MASTER_ADDR=host0 MASTER_PORT=29500 \\
+    scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4 --nodes 2 --seed 0
+"""
+
+ENCODERS = [encoder.value for encoder in options.Encoder]
+"""Encoders with a name; anything else is a folder."""
+
+
+def fit(
+    cells: options.CellsIn,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder to write.")],
+    label_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of obs to learn as a condition. May be repeated."),
+    ] = None,
+    weight_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs whose rare classes are seen more often in training."),
+    ] = None,
+    group_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of obs: the denoiser starts at a Gaussian for each of its "
+            "classes. [default: clusters]"
+        ),
+    ] = None,
+    layer: options.Layer = None,
+    expression: options.Expression = options.Scale.AUTO,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH",
+            help=f"{', '.join(ENCODERS)}, or the folder of a SCimilarity model.",
+        ),
+    ] = "auto",
+    n_latent: options.Latent = "auto",
+    decoder_steps: options.DecoderSteps = "auto",
+    denoiser_steps: options.DenoiserSteps = 300,
+    classifier_steps: options.ClassifierSteps = 0,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    stream: options.Stream = None,
+    devices: options.Devices = 1,
+    nodes: options.Nodes = 1,
+    accelerator: options.Accelerator = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Learn a model from cells. Labels are optional, and can be added later.
+
+    Large files are read block by block: the codec is learnt from a random sample of the cells, all
+    else from all of them.
+    """
+    leads = is_leader()
+    terminal = Terminal(quiet or not leads)
+    require_file(cells)
+    size = options.latent_size(n_latent)
+    with replacing(model, force=force, suffixes=()) if leads else nullcontext(model) as place:
+        terminal.say(f"reading {cells}")
+        real = read_any(cells, layer, stream, terminal)
+        labels = {key: real.labels(key) for key in label_key or []}
+        weight = None if weight_key is None else class_weights(real.labels(weight_key))
+        groups = None if group_key is None else real.labels(group_key)
+        from scdiff_augment.expression.checks import require_condition_name
+        from scdiff_augment.generator import LatentDiffusion
+
+        for key in labels:
+            require_condition_name(key)
+        fitted = LatentDiffusion(
+            expression=expression.value,
+            encoder=_encoder(encoder, size),
+            n_latent=size if encoder in ENCODERS else "auto",
+            decoder_steps=options.steps(decoder_steps),
+            denoiser_steps=denoiser_steps,
+            classifier_steps=classifier_steps,
+            random_state=common_seed(seed, devices, nodes, terminal),
+            device=(accelerator or "cpu") if devices == nodes == 1 else "cpu",
+            n_jobs=jobs,
+            verbose=terminal.verbose,
+        )
+        terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
+        with together(devices, nodes, accelerator):
+            fitted.fit(real.frame(), groups=groups, sample_weight=weight)
+            for key, classes in labels.items():
+                fitted.add_condition(key, classes)
+        if not leads:  # another process writes the same model
+            return
+        fitted.history_[READ] = {"layer": real.layer, "weight_key": weight_key}
+        _tell_kind(fitted, real, expression, terminal)
+        save(fitted, place)
+    terminal.done(f"wrote {model}: {described(fitted)}")
+
+
+def _encoder(name: str, n_latent: int | str) -> Any:
+    """Find the encoder of this name, or read it from this folder."""
+    if name in ENCODERS:
+        return name
+    if not Path(name).is_dir():
+        raise ValueError(
+            f"--encoder takes {listed(ENCODERS)} or the folder of a SCimilarity model, but "
+            f"'{name}' is none of them.{hint(name, ENCODERS)}"
+        )
+    if n_latent != "auto":
+        raise ValueError("--n-latent can't change the size of a SCimilarity model; leave it out.")
+    from scdiff_augment.codec.scimilarity import SCimilarityEncoder
+
+    return SCimilarityEncoder(name)
+
+
+def _tell_kind(
+    model: LatentDiffusion, cells: Cells, expression: options.Scale, terminal: Terminal
+) -> None:
+    """Say what was adapted, and where values were not taken for counts though nobody said so."""
+    for note in model.history_["notes"]:
+        terminal.say(f"note: {note}")
+    if model.history_["expression"] == "real" and expression is options.Scale.AUTO:
+        others = [*cells.adata.layers, *([] if cells.adata.raw is None else ["raw"])]
+        terminal.say(
+            f"note: {cells.place} holds neither counts nor log1p of normalised counts, so cells "
+            f"come with Gaussian noise. Counts are better. Other layers: {listed(others)}"
+        )

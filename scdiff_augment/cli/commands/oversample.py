@@ -1,0 +1,224 @@
+"""oversample: a file of cells, and synthetic ones of its rare classes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scdiff_augment.cli import options
+from scdiff_augment.cli.cells import Cells, require_file
+from scdiff_augment.cli.large import cluster, entries_of, read_any, resumable, seed_begun, to_store
+from scdiff_augment.cli.models import load, require_model
+from scdiff_augment.cli.names import listed, member, pairs
+from scdiff_augment.cli.output import replacing, write_cells
+from scdiff_augment.cli.terminal import Terminal
+
+EXAMPLES = """Examples:
+
+\b
+# every class as large as the largest
+scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type
+
+\b
+# only the smallest class, new cells spread over the donors
+scdiff-augment oversample cells.h5ad more.zarr --label-key cell_type \\
+    --strategy minority --donor-key donor --seed 0
+
+\b
+# up to these numbers, real cells included
+scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
+    --layer counts --strategy "B cells=60" --strategy "NK cells=50"
+
+\b
+# with a model of other cells, starting from the real cells of each class
+scdiff-augment oversample heldout.h5ad more.h5ad --label-key cell_type \\
+    --model model --strength 0.5
+"""
+
+STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
+"""Strategies with a name."""
+
+
+class Overlap(StrEnum):
+    """What to do if a model has seen the cells that it is to augment."""
+
+    WARN = "warn"
+    RAISE = "raise"
+    IGNORE = "ignore"
+
+
+def oversample(
+    cells: options.CellsIn,
+    out: options.CellsOut,
+    label_key: Annotated[str, typer.Option(help="Column of obs with the classes to balance.")],
+    strategy: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME|CLASS=N",
+            help=f"{', '.join(STRATEGIES)}, or the number that a class shall have in the end; "
+            f"this one may be repeated.",
+        ),
+    ] = ["auto"],  # noqa: B006  typer copies it
+    layer: options.Layer = None,
+    donor_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs: new cells are spread over donors like real ones."),
+    ] = None,
+    batch_key: Annotated[str | None, typer.Option(help="The same for batches.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a fitted model; only the classes are learnt from CELLS."),
+    ] = None,
+    on_overlap: Annotated[
+        Overlap, typer.Option(help="What to do if --model was fitted on some of CELLS.")
+    ] = Overlap.WARN,
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Below 1: start from real cells of the class; less stays closer."
+        ),
+    ] = 1.0,
+    scale: Annotated[
+        float, typer.Option(min=0, help="Weight of the class; 1 reproduces it, more sharpens it.")
+    ] = 1.0,
+    temperature: options.Temperature = None,
+    interval: options.Interval = None,
+    expression: Annotated[
+        options.Scale | None,
+        typer.Option(help="What the matrix holds. [default: found out]"),
+    ] = None,
+    encoder: Annotated[
+        options.Encoder | None,
+        typer.Option(help="Cells to latent. [default: auto]"),
+    ] = None,
+    n_latent: options.Latent = "auto",
+    decoder_steps: options.DecoderSteps = "auto",
+    denoiser_steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps of the denoiser. [default: 300]")
+    ] = None,
+    classifier_steps: Annotated[
+        int | None,
+        typer.Option(min=0, help="Training steps of the classes; 0, the default: closed form."),
+    ] = None,
+    sampler: options.SamplerName = None,
+    n_steps: options.Steps = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    device: options.Device = "cpu",
+    stream: options.Stream = None,
+    scheduler: options.Scheduler = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Append synthetic cells of rare classes to a file of cells.
+
+    OUT has the real cells first, then the new ones, which obs marks as is_synthetic. X holds what
+    was read. Other layers, embeddings and graphs are not defined for new cells and left out.
+    """
+    terminal = Terminal(quiet)
+    require_file(cells)
+    training = {
+        "encoder": encoder and encoder.value,
+        "n_latent": options.latent_size(n_latent) if n_latent != "auto" else None,
+        "decoder_steps": options.steps(decoder_steps) if decoder_steps != "auto" else None,
+        "denoiser_steps": denoiser_steps,
+        "classifier_steps": classifier_steps,
+    }
+    training = {name: value for name, value in training.items() if value is not None}
+    if model is not None:
+        require_model(model)
+        if training:
+            option = "--" + next(iter(training)).replace("_", "-")
+            raise ValueError(f"{option} is about training, but --model is trained; leave it out.")
+    blockwise = to_store(out, entries_of(cells, layer), stream, scheduler)
+    if blockwise and model is not None:
+        raise ValueError(
+            "--model and block by block do not go together yet: --no-stream reads all cells into "
+            "memory, and without --model one is learnt from them."
+        )
+    with ExitStack() as stack:
+        if blockwise:
+            stack.enter_context(resumable(out, terminal))
+            seed = seed_begun(out, seed, terminal)
+        else:
+            place = stack.enter_context(replacing(out, force=force))
+            seed = terminal.seed(seed)
+        terminal.say(f"reading {cells}")
+        real = read_any(cells, layer, blockwise, terminal)
+        wanted = _strategy(strategy, real, label_key)
+        for key in (donor_key, batch_key):
+            if key is not None:
+                real.labels(key)
+        from scdiff_augment import DiffusionOversampler, oversample_adata
+
+        chain = options.sampling(sampler, n_steps)
+        if temperature is not None:
+            chain["temperature"] = temperature
+        generator = None
+        if model is not None:
+            generator = load(model, seed, jobs, terminal)
+        oversampler = DiffusionOversampler(
+            sampling_strategy=wanted,
+            generator=generator,
+            on_overlap=on_overlap.value,
+            strength=strength,
+            guidance_scale=scale,
+            guidance_interval=interval,
+            expression="auto" if expression is None else expression.value,
+            random_state=seed,
+            device=device,
+            n_jobs=jobs,
+            verbose=terminal.verbose,
+        )
+        oversampler.set_params(**training, **chain)
+        terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
+        what: dict[str, Any] = {
+            "label_key": label_key,
+            "layer": real.layer,
+            "donor_key": donor_key,
+            "batch_key": batch_key,
+            "sampler": oversampler,
+        }
+        if blockwise:
+            client = stack.enter_context(cluster(scheduler))
+            oversample_adata(cells, **what, out=out, client=client, overwrite=force)
+        else:
+            write_cells(oversample_adata(real.adata, **what), place, out)
+        for note in getattr(oversampler, "history_", {}).get("notes", []):
+            terminal.say(f"note: {note}")
+    added = {label: n for label, n in oversampler.sampling_strategy_.items() if n}
+    counted = listed(f"{label} {n}" for label, n in sorted(added.items(), key=lambda i: -i[1]))
+    n_cells = len(real) + sum(added.values())
+    terminal.done(f"wrote {out}: {n_cells:,} cells × {real.adata.n_vars:,} genes; added: {counted}")
+
+
+def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
+    """Read a named strategy, or classes and their final numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, a class is unknown, or a number is below what there is.
+    """
+    labels = cells.labels(label_key).tolist()
+    if len(texts) == 1 and texts[0] in STRATEGIES:
+        return texts[0]
+    if any("=" not in text for text in texts):
+        raise ValueError(
+            f"--strategy takes one of {', '.join(STRATEGIES)}, or CLASS=N, got {', '.join(texts)}."
+        )
+    wanted = {}
+    for text, number in pairs(texts, "--strategy", last=True).items():
+        label = member(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
+        there = labels.count(label)
+        if not number.isdecimal() or int(number) < there:
+            raise ValueError(
+                f"--strategy '{text}={number}': there are {there} such cells, and cells are only "
+                f"added. Give the number in the end, at least {there}."
+            )
+        wanted[label] = int(number)
+    return wanted

@@ -1,0 +1,373 @@
+"""Counts to a latent and back, through a decoder that yields counts.
+
+The decoder yields counts with their sampling noise and zeros, not smooth expected values:
+smooth cells are recognisable as synthetic, and a classifier then learns that instead of the
+cell type. How far counts vary beyond Poisson is measured half on cells that encoder and decoder
+have not been trained on. Around rates that were fitted to them cells vary too little, around those
+of unseen cells too much, by the error of the rates; drawn cells lie between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scdiff_augment.compute.processes import share
+from scdiff_augment.compute.stratified import Groups
+from scdiff_augment.compute.training_loop import steps_for, training_steps
+from scdiff_augment.diffusion.denoiser import CountDecoder, State, within
+from scdiff_augment.expression.genes import take_genes
+from scdiff_augment.expression.kinds import Expression, depth_normalised
+
+from .autoencoder import AutoEncoder
+from .class_profiles import ClassTotals, Piece, shift_of
+from .count_draws import draw_counts
+from .count_noise import poisson, ratio_table, ratio_weights
+from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
+from .held_out import set_aside
+
+BLOCK = 4096
+"""Cells decoded at a time."""
+
+EPOCHS = 20
+"""How often the decoder is shown each cell, where there are few."""
+
+MATCHING = 3
+"""Rounds of matching means; proportions sum to 1, so one gene's bias moves the others."""
+
+
+class CountCodec:
+    """An encoder of log-normalised counts; back through p(counts | z), trained by likelihood.
+
+    The latent has the encoder's coordinates, centred, over their common standard deviation, then
+    the standardised log library size, then, where cells were normalised over more genes than
+    the matrix has, the standardised log scale factor. Library sizes are thus generated together
+    with the cell's state.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Trained by `fit` if it is a `PCAEncoder` or an `AutoEncoder`, otherwise used as it is.
+    width : int
+        Hidden units of the decoder.
+    n_steps : int or "auto"
+        Training steps of the decoder; "auto" shows it each cell about 20 times, in 100 to 400.
+    batch_size : int
+        Cells per training step.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        width: int = 128,
+        n_steps: int | str = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 5e-3,
+    ):
+        self.encoder_ = encoder
+        self.columns_: NDArray | None = None
+        self._table: tuple[float, NDArray[np.float32] | None] | None = None
+        self.width = width
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+
+    @property
+    def n_latent(self) -> int:
+        """Coordinates of the encoder."""
+        return len(self.centre_)
+
+    def fit(
+        self,
+        parts: Expression,
+        generator: torch.Generator,
+        codes: NDArray[np.int64] | None = None,
+    ) -> Iterator[tuple[str, float]]:
+        """Train the encoder, if it is to be trained, then the decoder.
+
+        Parameters
+        ----------
+        parts : Expression
+            Real cells, of kind "counts" or "log1p".
+        generator : torch.Generator
+            Source of all randomness.
+        codes : ndarray of shape (n_cells,), optional
+            Class codes, for an encoder with a label term.
+
+        Yields
+        ------
+        tuple of str and float
+            "encoder" or "decoder", and the loss of a step.
+        """
+        aside = set_aside(len(parts.values), generator, codes)
+        features = self._features(parts)
+        if isinstance(self.encoder_, PCAEncoder):
+            self.encoder_.fit(features[~aside], generator)
+        elif isinstance(self.encoder_, AutoEncoder):
+            learnt = None if codes is None else codes[~aside]
+            for loss in self.encoder_.training(parts.values[~aside], generator, learnt):
+                yield "encoder", loss
+        coordinates = self.encoder_.transform(features)
+        self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
+        self.scale_ = common_std(coordinates)
+        sizes = self._log_sizes(parts)
+        self._standardise_sizes(sizes)
+        z = self._latents(coordinates, sizes)
+        for loss in self.learn_counts(z, parts.values, aside, generator):
+            yield "decoder", loss
+
+    def learn_counts(
+        self,
+        z: NDArray[np.float32],
+        counts: NDArray[np.float32],
+        aside: NDArray[np.bool_],
+        generator: torch.Generator,
+    ) -> Iterator[float]:
+        """Learn counts given latents: proportions of the genes, then how counts vary around them.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_cells, n_latent + sizes)
+        counts : ndarray of shape (n_cells, n_genes)
+        aside : ndarray of bool, shape (n_cells,)
+            Cells that the decoder is not trained on, for the noise.
+        generator : torch.Generator
+            Source of all randomness.
+
+        Yields
+        ------
+        float
+            The loss of a step of the decoder.
+        """
+        yield from self._train_decoder(z[~aside], counts[~aside], generator)
+        self._match_means(z, counts)
+        self.noise_, self._table = poisson(counts.shape[1]), None
+        if aside.any():
+            learnt = np.flatnonzero(~aside)
+            order = torch.randperm(len(learnt), generator=generator).numpy()
+            rows = np.concatenate([np.flatnonzero(aside), learnt[order[: aside.sum()]]])
+            self.noise_ = ratio_weights(counts[rows], self.rates(z[rows])[0])
+
+    def _train_decoder(
+        self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
+    ) -> Iterator[float]:
+        latents, target = torch.from_numpy(z), torch.from_numpy(counts)
+        mean = target.sum(dim=0) + 0.5
+        self.decoder_ = CountDecoder(
+            z.shape[1], torch.log(mean / mean.sum()), (self.width,), generator
+        )
+        total = target.sum(dim=1).clamp(min=1)
+
+        def loss(decoder: torch.nn.Module) -> Tensor:
+            rows = torch.randint(len(latents), (self.batch_size,), generator=generator)
+            z_, seen, sums = share(latents[rows], target[rows], total[rows])
+            log_likelihood = (seen * decoder(z_)).sum(dim=1)  # (B,)
+            return -(log_likelihood.sum() / sums.sum())
+
+        yield from training_steps(
+            self.decoder_,
+            loss,
+            n_steps=steps_for(self.n_steps, len(z), self.batch_size, EPOCHS, 100, 400),
+            learning_rate=self.learning_rate,
+        )
+        self.decoder_.eval()
+
+    def _match_means(self, z: NDArray[np.float32], counts: NDArray[np.float32]) -> None:
+        """Shift the decoder's biases until each gene's expected total is the one seen.
+
+        The best biases have this property; training by batches ends near it, which a ranking of
+        the genes by their mean shows.
+        """
+        seen = counts.sum(axis=0, dtype=np.float64) + 0.5
+        for _ in range(MATCHING):
+            expected = np.full(len(seen), 0.5)
+            for start in range(0, len(z), BLOCK):
+                rates, _ = self.rates(z[start : start + BLOCK])
+                expected = expected + rates.sum(axis=0, dtype=np.float64)
+            with torch.no_grad():
+                self.decoder_.genes.bias.add_(torch.from_numpy(np.log(seen / expected)).float())
+
+    def encode(self, parts: Expression) -> NDArray[np.float32]:
+        """Latents of real cells, (cells, n_latent + sizes)."""
+        sizes = self._log_sizes(parts)
+        if sizes.shape[1] != len(self.size_mean_):
+            raise ValueError(
+                "these cells and those of `fit` must be normalised alike: one holds log1p values "
+                "that were normalised over more genes than the matrix has, the other does not. "
+                "Use one scale for both."
+            )
+        return self._latents(self.encoder_.transform(self._features(parts)), sizes)
+
+    def for_genes(
+        self,
+        columns: NDArray[np.intp],
+        parts: Expression,
+        generator: torch.Generator,
+        n_steps: int | str,
+    ) -> CountCodec:
+        """Keep the latent for a matrix of other genes: only a decoder is trained.
+
+        Library sizes are standardised anew, since they are those of other genes.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_genes of the encoder,)
+            Column of each gene that the encoder reads, -1 where it is absent.
+        parts : Expression
+            Real cells with the other genes.
+        generator : torch.Generator
+            Source of all randomness.
+        n_steps : int or "auto"
+            Training steps of the decoder.
+        """
+        codec = CountCodec(self.encoder_, self.width, n_steps)
+        codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
+        codec._standardise_sizes(codec._log_sizes(parts))
+        aside = set_aside(len(parts.values), generator)
+        for _ in codec.learn_counts(codec.encode(parts), parts.values, aside, generator):
+            pass
+        return codec
+
+    def class_shift(
+        self, pieces: Iterable[Piece], n_classes: int, tables: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return what to add to the logits of each class's genes, (n_classes, genes).
+
+        `tables` are those of other conditions, beyond which the classes' own is learnt.
+        """
+        totals = ClassTotals(n_classes, len(self.decoder_.genes.bias))
+        for piece in pieces:
+            for cells in piece.blocks():
+                rates, _ = self.rates(cells.z, shift_of(tables or {}, cells.others))
+                totals.add(cells.codes, cells.values, rates)
+        return torch.from_numpy(totals.log_ratios())
+
+    def rates(
+        self, z: NDArray[np.float32], shift: Tensor | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return expected counts (cells, genes), and the cells' sizes (cells, 1 or 2)."""
+        sizes = z[:, -len(self.size_mean_) :] * self.size_std_ + self.size_mean_
+        sizes = np.exp(np.clip(sizes, *self.size_range_))
+        with torch.no_grad():
+            proportions = self.decoder_(torch.from_numpy(z), shift).exp().numpy()
+        return proportions * sizes[:, :1].astype(np.float32), sizes
+
+    def ratios(self, overdispersion: float) -> NDArray[np.float32] | None:
+        """Return what multiplies expected counts, (genes, levels); None where it is always 1."""
+        if self._table is None or self._table[0] != overdispersion:
+            always = overdispersion == 0 or np.array_equal(self.noise_, poisson(len(self.noise_)))
+            table = None if always else ratio_table(self.noise_, overdispersion)
+            self._table = (overdispersion, table)
+        return self._table[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_table": None}  # of 1 kB a gene, and quickly made
+
+    def decode(
+        self,
+        z: NDArray[np.float32],
+        rng: np.random.Generator,
+        overdispersion: float = 1.0,
+        shift: Tensor | None = None,
+        groups: Groups = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """Draw counts given latents.
+
+        Parameters
+        ----------
+        z : ndarray of shape (cells, n_latent + sizes)
+        rng : numpy.random.Generator
+        overdispersion : float, default=1.0
+            Share of the measured one.
+        shift : Tensor of shape (cells, genes), optional
+            What the cells' classes add to the logits of the genes.
+        groups : ndarray of int, shape (cells,), optional
+            Cells that are drawn together; by default all are.
+
+        Returns
+        -------
+        counts : ndarray of shape (cells, genes), float32
+            Draws around library size times decoded proportions.
+        factor : ndarray of shape (cells,) or None
+            Scale factors, where the latent holds them.
+        """
+        z = np.ascontiguousarray(z, dtype=np.float32)
+        counts = np.empty((len(z), len(self.decoder_.genes.bias)), dtype=np.float32)
+        sizes = np.empty((len(z), len(self.size_mean_)))
+        ratios = self.ratios(overdispersion)
+        for start in range(0, len(z), BLOCK):
+            block = slice(start, start + BLOCK)
+            rates, sizes[block] = self.rates(z[block], None if shift is None else shift[block])
+            some = None if groups is None else groups[block]
+            counts[block] = draw_counts(rates, ratios, rng, some)
+        return counts, sizes[:, 1] if sizes.shape[1] == 2 else None
+
+    def to_state(self) -> State:
+        """Return what storage keeps."""
+        name, meta, tensors = encoder_state(self.encoder_)
+        numbers = {
+            k: torch.from_numpy(np.atleast_1d(np.asarray(getattr(self, k))))
+            for k in ("centre_", "scale_", "size_mean_", "size_std_", "size_range_")
+        }
+        if self.columns_ is not None:
+            numbers["columns_"] = torch.from_numpy(self.columns_)
+        return (
+            {"encoder": name, "encoder_meta": meta, "width": self.width},
+            {
+                **{f"encoder.{k}": v for k, v in tensors.items()},
+                **{f"decoder.{k}": v for k, v in self.decoder_.state_dict().items()},
+                "noise_": torch.from_numpy(self.noise_),
+                **numbers,
+            },
+        )
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> CountCodec:
+        """Build the codec that `to_state` described."""
+        encoder = ENCODERS[meta["encoder"]].from_state(
+            meta["encoder_meta"], within(tensors, "encoder.")
+        )
+        codec = cls(encoder, width=meta["width"])
+        for name in ("centre_", "size_mean_", "size_std_", "size_range_", "noise_"):
+            setattr(codec, name, tensors[name].numpy())
+        codec.scale_ = float(tensors["scale_"])
+        codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
+        decoder = within(tensors, "decoder.")
+        n_latent = len(codec.centre_) + len(codec.size_mean_)
+        codec.decoder_ = CountDecoder(n_latent, decoder["genes.bias"].clone(), (codec.width,))
+        codec.decoder_.load_state_dict(decoder)
+        codec.decoder_.eval()
+        return codec
+
+    def _seen(self, parts: Expression) -> NDArray[np.float32]:
+        """Return counts of the genes that the encoder reads."""
+        return parts.values if self.columns_ is None else take_genes(parts.values, self.columns_)
+
+    def _features(self, parts: Expression) -> NDArray[np.float32]:
+        return depth_normalised(self._seen(parts))
+
+    def _latents(
+        self, coordinates: NDArray[np.float32], log_sizes: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        coordinates = (coordinates - self.centre_) / self.scale_
+        sizes = (log_sizes - self.size_mean_) / self.size_std_
+        return np.hstack([coordinates, sizes]).astype(np.float32)
+
+    def _standardise_sizes(self, sizes: NDArray[np.float64]) -> None:
+        self.size_mean_ = sizes.mean(axis=0)
+        self.size_std_ = np.maximum(sizes.std(axis=0), 1e-3)
+        self.size_range_ = np.stack([sizes.min(axis=0), sizes.max(axis=0)])
+
+    def _log_sizes(self, parts: Expression) -> NDArray[np.float64]:
+        library = np.maximum(parts.values.sum(axis=1, dtype=np.float64), 1.0)
+        columns = [np.log(library)]
+        if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
+            columns.append(np.log(parts.factor))
+        return np.stack(columns, axis=1)

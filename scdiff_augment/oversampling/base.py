@@ -1,0 +1,203 @@
+"""What every oversampler that learns a model of the training fold has in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from imblearn.over_sampling.base import BaseOverSampler
+from imblearn.utils import check_target_type
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from scdiff_augment.expression.checks import (
+    cast,
+    cells_with_counts,
+    refuse_anndata,
+    require_annotation,
+    require_finite,
+    require_labels,
+)
+from scdiff_augment.expression.kinds import CELLS_INSPECTED, detect_kind
+from scdiff_augment.streaming.block_sizes import as_csr, cells_per_block
+
+Draw = Callable[[NDArray], Any]
+"""Wanted classes to new cells: an array, or CSR where the cells of `fit` were."""
+
+LARGE = 50_000_000
+"""Cells × genes of a sparse matrix above which it is written out block by block only."""
+
+
+class GenerativeOverSampler(BaseOverSampler):
+    """Oversampler that learns a model of the training fold and draws from it.
+
+    A subclass implements `_fit_model`; validation, exact class counts, containers and dtypes
+    are dealt with here.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> GenerativeOverSampler:
+        """Check X and y and find ``sampling_strategy_``; nothing is trained.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
+            Expression matrix.
+        y : array-like of shape (n_cells,)
+            Class of each cell.
+        **params : dict
+            Passed on as imbalanced-learn does.
+
+        Returns
+        -------
+        object
+            The sampler itself.
+        """
+        refuse_anndata(X)
+        require_labels(y)
+        return super().fit(X, y, **params)
+
+    def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
+        """Learn the real cells and append synthetic ones.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
+            Counts, log1p of depth-normalised counts, or any real matrix. Finite.
+        y : array-like of shape (n_cells,)
+            Class of each cell.
+        **params : dict
+            Passed on as imbalanced-learn does.
+
+        Returns
+        -------
+        X_resampled : same container as X, of shape (n_cells + n_new, n_genes)
+            The real cells, first and unchanged, then the synthetic ones, class by class.
+        y_resampled : same container as y, of shape (n_cells + n_new,)
+            Their classes.
+
+        Raises
+        ------
+        TypeError
+            If X is an AnnData; `oversample_adata` takes those.
+        ValueError
+            If X holds NaN or infinity, contradicts `expression`, or y has one class.
+        """
+        refuse_anndata(X)
+        require_labels(y)
+        return super().fit_resample(X, y, **params)
+
+    @abstractmethod
+    def _fit_model(
+        self,
+        X: Any,
+        y: NDArray,
+        weight: NDArray,
+        random_state: np.random.RandomState,
+        **annotations: NDArray,
+    ) -> Draw:
+        """Learn X; return a function from wanted classes to new rows.
+
+        X is dense, or CSR where the matrix is large and `_reads_blocks` allows it.
+        `annotations` hold further labels of the cells, for subclasses whose `fit_resample` takes
+        them by keyword.
+        """
+
+    def _reads_blocks(self) -> bool:
+        """Whether `_fit_model` takes a CSR matrix, and its function gives one."""
+        return False
+
+    def _check_X_y(self, X: Any, y: Any, accept_sparse: Any = None) -> tuple[Any, NDArray, bool]:
+        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        X_checked, y = validate_data(
+            self,
+            X=X,
+            y=y,
+            reset=True,
+            accept_sparse=accept_sparse or ["csr", "csc"],
+            ensure_all_finite=False,
+        )
+        require_finite(X_checked, getattr(self, "feature_names_in_", None))
+        if len(np.unique(y)) == 1:
+            raise ValueError(
+                f"The target 'y' needs to have more than 1 class. Got 1 class instead: {y[0]!s} "
+                f"({len(y)} cells). Balancing compares classes; "
+                f"LatentDiffusion().fit(X).sample(n=100) draws cells without labels."
+            )
+        return X_checked, y, binarize_y
+
+    def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
+        for name in ("generator_", "history_", "synthetic_source_", "annotations_"):
+            self.__dict__.pop(name, None)  # of an earlier call
+        annotations = {
+            name: require_annotation(name, values, len(y))
+            for name, values in params.items()
+            if values is not None
+        }
+        wanted = [label for label, n in self.sampling_strategy_.items() for _ in range(n)]
+        if not wanted:
+            return X.copy(), y.copy()
+        labels = np.array(wanted, dtype=y.dtype)
+        matrix = self._readable(X)
+        kind = getattr(self, "expression", "auto")
+        used = cells_with_counts(matrix, y, kind_of_matrix(matrix) if kind == "auto" else kind)
+        _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
+        # Rare types are seen more often in training; by default not equally often.
+        weight = counts[codes] ** -float(getattr(self, "balance", 0.5))
+        draw = self._fit_model(
+            matrix if used.all() else matrix[used],
+            y[used],
+            weight,
+            check_random_state(self.random_state),
+            **{name: values[used] for name, values in annotations.items()},
+        )
+        new = draw(labels)
+        if sparse.issparse(new):
+            new.data = cast(new.data, X.dtype)
+            new.eliminate_zeros()
+        else:
+            new = cast(new, X.dtype)
+        source = getattr(self, "synthetic_source_", None)
+        if source is not None:  # rows of the cells that were learnt from: rows of X
+            self.synthetic_source_ = np.where(source < 0, -1, np.flatnonzero(used)[source])
+        if sparse.issparse(X):
+            container = type(X)
+            stacked = sparse.vstack([X, container(new)], format=X.format)
+        else:
+            stacked = np.vstack([X, new])
+        return stacked, np.hstack([y, labels])
+
+    def _readable(self, X: Any) -> Any:
+        """Return X as it is learnt from: dense, or CSR where that would take too much memory."""
+        if not sparse.issparse(X):
+            return np.ascontiguousarray(X)
+        if np.prod(X.shape, dtype=float) > LARGE and self._reads_blocks():
+            return X.tocsr()
+        return np.ascontiguousarray(X.toarray())
+
+
+def kind_of_matrix(X: Any) -> str:
+    """Tell what a matrix holds; a large one by some of its cells: all are checked when read."""
+    if not sparse.issparse(X):
+        return detect_kind(X)
+    return detect_kind(X[:: max(1, X.shape[0] // CELLS_INSPECTED)].toarray())
+
+
+def in_blocks(draw: Callable[[NDArray], NDArray], n_cells: int, n_genes: int) -> sparse.csr_matrix:
+    """Draw the cells of positions 0 to n_cells, of which only one block is dense at a time."""
+    size = cells_per_block(n_genes)
+    starts = range(0, n_cells, size)
+    blocks = (draw(np.arange(i, min(i + size, n_cells))) for i in starts)
+    return sparse.vstack([as_csr(block) for block in blocks], format="csr")
+
+
+def start_cells(y: NDArray, labels: NDArray, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Choose a real cell of the class for each new one: each in turn, in random order."""
+    rows = np.empty(len(labels), dtype=np.intp)
+    for label in np.unique(labels):
+        places, cells = np.flatnonzero(labels == label), np.flatnonzero(y == label)
+        rows[places] = np.resize(rng.permutation(cells), len(places))
+    return rows

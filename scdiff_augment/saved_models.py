@@ -1,0 +1,201 @@
+"""A fitted model as a folder of safetensors and JSON; never pickle.
+
+``model.json`` names the file of tensors and holds its hash, so a model is complete from the moment
+that ``model.json`` is put in place, in one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from sklearn.base import clone
+
+from scdiff_augment.codec.autoencoder import AutoEncoder
+from scdiff_augment.codec.choice import CODECS
+from scdiff_augment.diffusion.denoiser import Denoiser, within
+from scdiff_augment.diffusion.guidance import LatentClassifier
+from scdiff_augment.expression.hashes import digest
+
+from .diffusion import samplers as diffusion
+from .versions import versions
+
+FORMAT = 4
+"""Raised whenever an older version could not read what this one writes."""
+
+DESCRIPTION = "model.json"
+
+
+def write(model: Any, path: Path, *, overwrite: bool) -> None:
+    """Write a fitted model; see `LatentDiffusion.save`."""
+    _require_free(path, overwrite)
+    codec_meta, codec_tensors = model.codec_.to_state()
+    denoiser_meta, denoiser_tensors = model.denoiser_.to_state()
+    tensors = {f"codec.{k}": v for k, v in codec_tensors.items()}
+    tensors |= {f"denoiser.{k}": v for k, v in denoiser_tensors.items()}
+    conditions = []
+    for i, (name, classifier) in enumerate(model.classifiers_.items()):
+        meta, parts = classifier.to_state()
+        tensors |= {f"condition{i}.{k}": v for k, v in parts.items()}
+        tensors[f"genes{i}"] = model.gene_shifts_[name]
+        conditions.append({"name": name, "classes": _labels(model.conditions_[name]), "meta": meta})
+    tensors["training_hashes"] = torch.from_numpy(model.training_hashes_.view(np.int64))
+    parameters = model.get_params(deep=False)
+    del parameters["random_state"], parameters["device"]  # a machine's own
+    if not isinstance(parameters["encoder"], str):
+        parameters["encoder"] = None
+    description = {
+        "format": FORMAT,
+        "versions": versions(),
+        "parameters": parameters,
+        "n_features_in": model.n_features_in_,
+        "genes": None if model.genes_ is None else model.genes_.tolist(),
+        "kind": model._kind,
+        "total": model._total,
+        "sigma_max": model.sigma_max_,
+        "codec": {"class": type(model.codec_).__name__, **codec_meta},
+        "denoiser": denoiser_meta,
+        "conditions": conditions,
+        "history": model.history_,
+        "training_hash": digest(model.training_hashes_),
+    }
+    path.mkdir(parents=True, exist_ok=True)
+    before = {*path.glob("tensors-*"), *path.glob(".partial-*")}
+    partial = path / f".partial-{os.getpid()}"
+    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial)
+    description["sha256"] = _file_hash(partial)
+    final = path / f"tensors-{description['sha256'][:16]}.safetensors"
+    os.replace(partial, final)
+    description["tensors"] = final.name
+    description["checksum"] = _checksum(description)
+    partial.write_text(json.dumps(description, indent=1, default=_plain), encoding="utf-8")
+    os.replace(partial, path / DESCRIPTION)
+    for file in before - {final}:
+        file.unlink(missing_ok=True)  # a partial file of this process became the new one
+
+
+def read(cls: type, path: Path, random_state: Any) -> Any:
+    """Read a model that `write` wrote; see `LatentDiffusion.load`."""
+    description = _description(path)
+    file = path / description["tensors"]
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} is incomplete: {file.name} is missing. Save it again.")
+    if _file_hash(file) != description["sha256"]:
+        raise ValueError(
+            f"{file} was cut off or altered since it was saved: its hash is not the one that "
+            f"{DESCRIPTION} names. Copy the folder again, or save the model again."
+        )
+    tensors = load_file(file)
+    codec_meta = description["codec"]
+    codec = CODECS[codec_meta.pop("class")].from_state(codec_meta, within(tensors, "codec."))
+    parameters = description["parameters"]
+    if parameters["encoder"] is None:
+        given = codec.encoder_  # what learnt in `fit` would learn anew; what was fitted stays
+        parameters["encoder"] = clone(given) if isinstance(given, AutoEncoder) else given
+    model = cls(**parameters, random_state=random_state)
+    model.codec_ = codec
+    model.denoiser_ = Denoiser.from_state(description["denoiser"], within(tensors, "denoiser."))
+    model.classifiers_, model.conditions_, model.gene_shifts_, model._codes = {}, {}, {}, {}
+    for i, condition in enumerate(description["conditions"]):
+        parts = within(tensors, f"condition{i}.")
+        name = condition["name"]
+        model.classifiers_[name] = LatentClassifier.from_state(condition["meta"], parts)
+        model.conditions_[name] = _as_labels(condition["classes"])
+        if f"genes{i}" in tensors:  # not in format 2
+            model.gene_shifts_[name] = tensors[f"genes{i}"]
+    model.ladder_ = diffusion.ddpm_sigmas(model.n_timesteps)
+    model.sigma_max_ = description["sigma_max"]
+    model.n_features_in_ = description["n_features_in"]
+    genes = description["genes"]
+    model.genes_ = None if genes is None else np.array(genes, dtype=str)
+    model.training_hashes_ = tensors["training_hashes"].numpy().view(np.uint64)
+    model.history_ = description["history"]
+    model._kind, model._total = description["kind"], description["total"]
+    model._z = model._weight = model._kept = None
+    model._reset_randomness()
+    return model
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """Read the JSON part and check it."""
+    file = path / DESCRIPTION
+    if not file.is_file():
+        what = "is no saved model: it has no" if path.is_dir() else "does not exist: no"
+        raise FileNotFoundError(f"{path} {what} {DESCRIPTION}. LatentDiffusion.save writes one.")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{file} was cut off or altered: it is no JSON ({error}). Save it again."
+        ) from error
+    if not isinstance(description, dict) or "format" not in description:
+        raise ValueError(f"{file} was not written by LatentDiffusion.save: it names no format.")
+    if description["format"] < FORMAT:
+        raise ValueError(
+            f"{path} has format {description['format']}, which scdiff-augment "
+            f"{version('scdiff-augment')} no longer reads: models hold more since. Fit it and save "
+            f"it again."
+        )
+    if description["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {description['format']}, written by scdiff-augment "
+            f"{description['versions']['scdiff-augment']}; this is "
+            f"{version('scdiff-augment')}, which reads up to format {FORMAT}. Update the package."
+        )
+    if description.pop("checksum", None) != _checksum(description):
+        raise ValueError(
+            f"{file} was altered since it was saved: its checksum does not fit. Save it again."
+        )
+    return description
+
+
+def _require_free(path: Path, overwrite: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if path.is_dir() and (path / DESCRIPTION).is_file():
+        if not overwrite:
+            raise FileExistsError(
+                f"{path} holds a saved model. Choose another folder, or pass overwrite=True."
+            )
+        return
+    leftovers = path.is_dir() and all(
+        file.name.startswith((".partial-", "tensors-")) for file in path.iterdir()
+    )
+    if not leftovers:  # of a save that was interrupted
+        raise FileExistsError(
+            f"{path} exists and is no saved model, so it is never replaced. Choose another folder."
+        )
+
+
+def _checksum(description: dict[str, Any]) -> str:
+    rest = {k: v for k, v in description.items() if k != "checksum"}
+    text = json.dumps(json.loads(json.dumps(rest, default=_plain)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as JSON knows them."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} can't be written as JSON.")
+
+
+def _labels(classes: NDArray) -> dict[str, Any]:
+    return {"dtype": classes.dtype.str, "values": classes.tolist()}
+
+
+def _as_labels(stored: dict[str, Any]) -> NDArray:
+    return np.array(stored["values"], dtype=np.dtype(stored["dtype"]))
