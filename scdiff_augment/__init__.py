@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .adata import oversample_adata
     from .codec.autoencoder import AutoEncoder
     from .codec.scimilarity import SCimilarityEncoder
+    from .compute.processes import distributed
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
     from .streaming.blocks import as_blocks
@@ -21,6 +22,7 @@ __all__ = [
     "LatentDiffusion",
     "SCimilarityEncoder",
     "as_blocks",
+    "distributed",
     "oversample_adata",
 ]
 
@@ -31,11 +33,17 @@ _HOMES = {
     "LatentDiffusion": ".generator",
     "SCimilarityEncoder": ".codec.scimilarity",
     "as_blocks": ".streaming.blocks",
+    "distributed": ".compute.processes",
     "oversample_adata": ".adata",
 }
 
+# Modules under the names that users know.
+_MODULES = {"team": ".compute.processes"}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name], __name__)
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name], __name__), name)

@@ -1,36 +1,63 @@
-"""LatentDiffusion: a backbone, and conditions that steer it."""
+"""LatentDiffusion: a codec, a denoiser in its latent, and conditions that steer it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from scdiff_augment.annotation.new_cells import new_adata, provenance_of
-from scdiff_augment.compute.training_loop import bounded_threads
-from scdiff_augment.expression.kinds import put_together
-from scdiff_augment.sampling.draw import drawer
-from scdiff_augment.sampling.plan import Drawing
-from scdiff_augment.sampling.requests import (
+from . import diffusion, saved_models
+from .annotation.new_cells import new_adata, provenance_of, require_condition_name
+from .codec.choice import codec_for, latent_size
+from .codec.class_profiles import Piece
+from .codec.counts import CountCodec
+from .codec.encoders import PCAEncoder
+from .compute import processes
+from .compute.devices import device_of
+from .compute.randomness import Randomness
+from .compute.threads import bounded_threads
+from .conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
+from .conditions.effects import learn_effects
+from .conditions.training_cells import TrainingCells
+from .diffusion import training
+from .diffusion.denoiser import Denoiser
+from .diffusion.mixture import clusters
+from .expression.checks import (
+    dense_matrix,
+    require_codes,
+    require_latents,
+    require_steps,
+    require_weights,
+    same_genes,
+)
+from .expression.hashes import cell_hashes
+from .expression.kinds import Expression, detect_kind, integer_fraction, take_apart
+from .parameters import PARAMETERS, clone_but_keep
+from .sampling import interpolation
+from .sampling.draw import drawer
+from .sampling.plan import SamplingPlan
+from .sampling.requests import (
     GUIDANCE,
-    carry_over,
-    class_codes,
+    Request,
+    request_of,
     require_interval,
     require_strength,
     require_temperature,
     resolve,
     scales_of,
 )
-from scdiff_augment.streaming.block_sizes import cells_per_block
-
-from .conditioned import Conditioned
-from .diffusion import samplers as diffusion
-from .sampling import interpolation
+from .saved_models import SavedModel
+from .streaming.block_sizes import cells_per_block
+from .streaming.blocks import as_blocks, is_stream
+from .streaming.cell_sources import source_of, stream_parts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,7 +72,7 @@ SAMPLING: dict[str, Any] = {
 """Options of `LatentDiffusion.sample`, with their defaults."""
 
 
-class LatentDiffusion(Conditioned):
+class LatentDiffusion(BaseEstimator):
     """Latent diffusion model of single-cell expression, steered by condition classifiers.
 
     Three things are learnt one after another: a codec (expression to latent and back to
@@ -103,7 +130,7 @@ class LatentDiffusion(Conditioned):
         training step; "n_latent": components in use; "expression": what the matrix held; "notes":
         what was adapted to the data; "carried:<name>": those of them on a condition's combinations
         that were never seen.
-    conditions_ : dict
+    conditions_ : mapping of str to ndarray
         Name of each condition to the array of its classes.
     n_features_in_ : int
         Number of genes.
@@ -129,6 +156,214 @@ class LatentDiffusion(Conditioned):
     (5, 30)
     """
 
+    _parameter_constraints: ClassVar[dict] = PARAMETERS
+
+    def __init__(
+        self,
+        *,
+        expression: str = "auto",
+        encoder: Any = "auto",
+        n_latent: int | str = "auto",
+        width: int = 64,
+        n_blocks: int = 2,
+        decoder_steps: int | str = "auto",
+        denoiser_steps: int = 300,
+        classifier_steps: int = 0,
+        n_timesteps: int = 1000,
+        sampler: str = "dpm++",
+        n_steps: int = 20,
+        overdispersion: float = 1.0,
+        random_state: Any = None,
+        device: str = "cpu",
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ):
+        self.expression = expression
+        self.encoder = encoder
+        self.n_latent = n_latent
+        self.width = width
+        self.n_blocks = n_blocks
+        self.decoder_steps = decoder_steps
+        self.denoiser_steps = denoiser_steps
+        self.classifier_steps = classifier_steps
+        self.n_timesteps = n_timesteps
+        self.sampler = sampler
+        self.n_steps = n_steps
+        self.overdispersion = overdispersion
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        genes: ArrayLike | None = None,
+        n_reservoir: int | None = None,
+    ) -> Self:
+        """Learn the codec and the denoiser from real cells.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream
+            Finite, at least 2 cells; counts, log1p of normalised counts, or real values. The
+            columns of a data frame name the genes. A stream is read block by block, twice: the
+            path of an h5ad file or of a zarr store, a backed AnnData, a list of blocks, or what
+            `scdiff_augment.as_blocks` makes (for layers, and for large matrices in memory). The
+            codec, and the genes of classes, are then learnt from a random sample of its cells, the
+            rest from all of them.
+        groups : array-like of shape (n_cells,), optional
+            Labels that shape the denoiser's starting point, a mixture with one Gaussian per
+            group, and the label term of an `AutoEncoder`; k-means clusters of the latents by
+            default.
+        sample_weight : array-like of shape (n_cells,), optional
+            How often a cell is drawn in training, relative to others; raise it for rare types.
+        genes : array-like of str, shape (n_genes,), optional
+            Names of the genes; by default the columns of X, where it is a data frame.
+        n_reservoir : int, optional
+            Of a stream: cells that the codec is learnt from, drawn by `sample_weight`, so that
+            rare types are among them. By default as many as take 200 MB: 25,000 of 2,000 genes,
+            at least 2,000. A stream of no more cells gives the same model as a matrix.
+
+        Returns
+        -------
+        object
+            The model itself.
+
+        Raises
+        ------
+        TypeError
+            If X can be read only once, such as a generator.
+        ValueError
+            If X is not such a matrix, contradicts `expression`, or has another length than
+            `groups` or `sample_weight`. For streams the message names block and row.
+        """
+        self._validate_params()
+        device_of(self.device)
+        self.random_ = Randomness(self.random_state)
+        source = source_of(
+            X, genes, self.expression, sample_weight, n_reservoir, self.random_.numpy
+        )
+        if source.n_cells < 2:
+            raise ValueError(f"a model is learnt from at least 2 cells, got {source.n_cells}.")
+        weight = torch.from_numpy(require_weights(sample_weight, source.n_cells)).float()
+        codes = None
+        if groups is not None:
+            codes = require_codes("groups", groups, source.n_cells)
+        parts, rows = source.parts()
+        self.n_features_in_, self.genes_ = parts.values.shape[1], source.genes
+        self.conditions_ = Conditions()  # an earlier fit's are void
+        self.history_: dict[str, Any] = {"notes": source.notes, "expression": parts.kind}
+        self.scale_ = parts.scale
+        self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
+        with bounded_threads(self.n_jobs), processes.on_device(device_of(self.device)):
+            self._fit_codec(parts, None if codes is None else codes[rows])
+            z, self.training_hashes_ = source.encode(self.codec_)
+            cells = TrainingCells.of(z, weight, parts, rows)
+            self.cells_: TrainingCells | None = cells
+            self.sigma_max_ = 10 * float(cells.z.std(dim=0).max())
+            self._fit_denoiser(cells, codes)
+        return self
+
+    def add_condition(
+        self,
+        name: str,
+        labels: ArrayLike,
+        X: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        within: Mapping[str, ArrayLike] | None = None,
+    ) -> Self:
+        """Learn to steer towards the classes of one more annotation.
+
+        Beside the gradients, which act in the latent, each class gets what its counts have in each
+        gene beyond those that its cells' latents, and their classes in conditions added before, let
+        expect, shrunken by empirical Bayes. `sample` adds it to new cells; `interpolate`, between
+        classes, does not. Of a stream given to `fit`, the cells of the codec tell it; of `X`, each
+        condition by itself.
+
+        Parameters
+        ----------
+        name : str
+            What `sample` will call it, for example "cell_type".
+        labels : array-like of shape (n_cells,)
+            Class of each cell.
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream, optional
+            The labelled cells; those of `fit`, in their order, by default. A model that was
+            loaded from a folder holds no cells and needs them.
+        sample_weight : array-like of shape (n_cells,), optional
+            Weight of each cell of X; equal by default. The cells of `fit` keep theirs.
+        within : mapping of one name to array-like of shape (n_cells,), optional
+            Another condition, added before, and the class that each of these cells has in it:
+            ``add_condition("treatment", treatments, within={"cell_type": types})``. Combinations
+            of the two that no cell has can then be sampled: cells of that type under a treatment
+            that it was seen in, moved by what the treatment changes in the other types, of which
+            similar ones count more (kriging over the types' mean latents).
+            ``history_["notes"]`` names each combination and the weights.
+
+        Returns
+        -------
+        object
+            The model itself; codec and denoiser are unchanged.
+
+        Raises
+        ------
+        ValueError
+            If `name` is no name or one of a column that marks synthetic cells, labels are missing
+            or of another number than the cells, `within` does not name one known condition, or the
+            model holds no cells and `X` is not given.
+        """
+        self._require_fitted()
+        require_condition_name(name)
+        cells, generator = self.cells_, self.random_.torch
+        if X is not None:
+            z = torch.from_numpy(self.encode(X))
+            weight = torch.from_numpy(require_weights(sample_weight, len(z))).float()
+        elif cells is None or not cells.can_teach:
+            raise ValueError(
+                f"a model that was loaded from a folder or a pickle holds no cells to learn "
+                f"condition '{name}' from. Pass them: add_condition('{name}', labels, X)."
+            )
+        else:
+            z, weight = cells.z, cells.weight
+        whose = "`X`" if X is not None else "`fit`"
+        codes = require_codes(f"condition '{name}'", labels, len(z), f"the cells of {whose}")
+        classes = np.unique(np.asarray(labels))
+        self.conditions_.require_same_groups(name, classes)
+        outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
+        with bounded_threads(self.n_jobs), processes.on_device(device_of(self.device)):
+            width = self.width if self.classifier_steps else None
+            target = torch.from_numpy(codes)
+            if X is None and cells is not None:
+                pieces = cells.pieces(name, codes)
+            else:
+                pieces = self._pieces(X, z.numpy(), codes)
+            known = self.conditions_.gene_effects
+            gene_effects = self.codec_.class_shift(pieces, len(classes), known)
+            classifier = training.classifier_for(z, target, len(classes), weight, width, generator)
+            steps = training.train_classifier(
+                classifier, z, target, weight, self.ladder_, self.classifier_steps, generator
+            )
+            losses = self._watch(steps, self.classifier_steps, f"condition {name}")
+            effects, transferred = None, []
+            if outer is not None:
+                effects, sources = learn_effects(*outer, z, codes, len(classes))
+                names = self.conditions_[outer.name], classes
+                transferred = [source.told(name, outer.name, *names) for source in sources]
+        before = self.history_.get(f"carried:{name}", [])
+        notes = [note for note in self.history_["notes"] if note not in before]
+        self.history_ |= {"notes": notes + transferred, f"carried:{name}": transferred}
+        self.history_[f"classifier_loss:{name}"] = losses
+        self.conditions_.learnt[name] = LearntCondition(classes, classifier, gene_effects, effects)
+        if cells is not None:
+            cells.codes.pop(name, None)
+            if X is None:
+                cells.codes[name] = codes
+        return self
+
     def sample(
         self,
         conditions: Mapping[str, Any] | None = None,
@@ -142,8 +377,9 @@ class LatentDiffusion(Conditioned):
     ) -> NDArray[np.float32]:
         """Draw new cells.
 
-        Cells of the same classes are drawn together: each by itself is as the model says, and in
-        each gene their mean is nearer to the model's than that of independent draws (`strata`).
+        Cells of the same classes are drawn with stratified noise (Latin hypercubes): each by itself
+        is as the model says, and in each gene their mean is nearer to the model's than that of
+        independent draws.
 
         Parameters
         ----------
@@ -156,10 +392,10 @@ class LatentDiffusion(Conditioned):
             How many cells; may be left out where a condition lists a class for each cell, or
             where `start` holds the cells to start from.
         guidance_scale : float or mapping of name to float, default=1.25
-            Weight of the conditions' gradients; 0 leaves a condition out. With the default, judges
-            that learnt from real cells call new ones what they were asked to be about as often
-            as real ones; with 1 less often, since the latent does not hold all of a class, and with
-            2 more often: cells are then too typical.
+            Weight of the conditions' gradients; 0 leaves a condition out. With the default,
+            classifiers trained on real cells call new ones what they were asked to be about as
+            often as real ones; with 1 less often, since the latent does not hold all of a class,
+            and with 2 more often: cells are then too typical.
         guidance_interval : (low, high), optional
             Noise levels sigma between which the gradients act; everywhere by default.
         start : {array-like, data frame, sparse matrix} of shape (n, n_genes), optional
@@ -170,7 +406,7 @@ class LatentDiffusion(Conditioned):
             cells of `start` noised to the level where the remaining steps begin.
         temperature : float, default=1.0
             Standard deviation of the noise that cells are made of, library sizes apart. With less
-            than 1 cells stray less from what is typical of their class.
+            than 1 cells deviate less from what is typical of their class.
 
         Returns
         -------
@@ -183,8 +419,7 @@ class LatentDiffusion(Conditioned):
             If a condition or class is unknown (the message lists the known ones), a number is
             out of range, or `strength` is below 1 without `start`.
         """
-        conditions = conditions or {}
-        values, factor = self._draw(
+        plan, request = self.plan(
             conditions,
             n,
             guidance_scale=guidance_scale,
@@ -193,86 +428,7 @@ class LatentDiffusion(Conditioned):
             strength=strength,
             temperature=temperature,
         )
-        return put_together(values, self._kind, total=self._total, factor=factor)
-
-    def interpolate(
-        self,
-        start: ArrayLike,
-        name: str,
-        source: Any,
-        target: Any,
-        weights: Iterable[float],
-        *,
-        sigma: float = 8.0,
-        guidance_scale: float = 1.5,
-        noise: str = "drawn",
-    ) -> NDArray[np.float32]:
-        """Lead real cells of one class towards another by mixing the two gradients.
-
-        Cells are noised to `sigma` and denoised from there under the gradient
-        ``(1 - w) grad log p(source | z) + w grad log p(target | z)`` ([1]_, gradient
-        interpolation). A cell meets the same noise at every weight.
-
-        The defaults are those under which cells of two data sets reached the target and passed
-        through types that were left out of training.
-
-        Parameters
-        ----------
-        start : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
-            Real cells of `source`.
-        name : str
-            The condition that `source` and `target` are classes of.
-        source, target : label
-            Where the path begins and ends.
-        weights : iterable of float in [0, 1]
-            Weight of `target`.
-        sigma : float, default=8.0
-            Noise level of the start, in units of the latents' common standard deviation: about
-            the distance between the two classes, or more. With less, cells stay near the source
-            at every weight.
-        guidance_scale : float, default=1.5
-            Weight of the gradients. Below 1 cells stray to other classes; from 2 on they hold to
-            the two ends, and change in fewer steps.
-        noise : {"drawn", "inverted"}, default="drawn"
-            "drawn": random noise, most of which overwrites the cell where `sigma` is high.
-            "inverted": the noise from which deterministic DDIM, steered to `source`, leads back
-            to the cell; what a cell has of its own among the source's cells goes along the path.
-            It uses DDIM, whatever `sampler` is, at twice as many levels.
-
-        Returns
-        -------
-        ndarray of shape (n_weights, n_cells, n_genes), float32
-            New cells, on the scale of the matrix that `fit` saw.
-
-        Raises
-        ------
-        ValueError
-            If a name or class is unknown, or a number is out of range.
-
-        References
-        ----------
-        .. [1] Luo et al. 2024, scDiffusion, Bioinformatics 40(9), btae518, §2.
-        """
-        self._require_fitted()
-        shares = interpolation.checked(weights, sigma, noise)
-        scale = scales_of(guidance_scale, [name])[name]
-        resolve({name: source}, 1, self.conditions_)
-        codes = class_codes(name, [source, target], self.conditions_[name])
-        z = torch.from_numpy(self.encode(start))
-        ends = (int(codes[0]), int(codes[1]))
-        mix = interpolation.mixed(self.denoiser_, self.classifiers_[name], ends, scale)
-        if noise == "drawn":
-            sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
-            seed = int(torch.randint(2**31, (), generator=self._torch))
-            found = interpolation.from_noise(mix, z, shares, sigmas, self.sampler, seed)
-        else:
-            sigmas = diffusion.select_sigmas(self.ladder_, 2 * self.n_steps, sigma)
-            found = interpolation.from_inversion(mix, z, shares, sigmas)
-        paths = np.empty((len(shares), len(z), self.n_features_in_), dtype=np.float32)
-        with bounded_threads(self.n_jobs), torch.no_grad():
-            for i, latents in enumerate(found):
-                paths[i] = self.decode(latents.numpy())
-        return paths
+        return self.scale_.bring(*self._draw(plan, request))
 
     @overload
     def sample_adata(
@@ -338,59 +494,273 @@ class LatentDiffusion(Conditioned):
         ValueError
             As in `sample`; if `out` was begun with other conditions, options or another model.
         """
-        conditions = conditions or {}
         asked = {**SAMPLING, **options}
-        if out is not None:
-            from scdiff_augment.sampling.to_store import sample_to_store
-
-            return sample_to_store(
-                self, conditions, n, asked, Path(out), client=client, overwrite=overwrite
-            )
-        if client is not None or overwrite:
+        if out is None and (client is not None or overwrite):
             raise ValueError("client and overwrite are about stores; name one with out=....")
-        values, factor = self._draw(conditions, n, **asked)
-        wanted, _ = resolve(conditions, len(values), self.conditions_)
+        plan, request = self.plan(conditions, n, **asked)
         start = asked.pop("start")
         sources = None
         if start is not None:
-            sources = [str(name) for name in getattr(start, "index", range(len(values)))]
+            sources = [str(name) for name in getattr(start, "index", range(request.n_cells))]
+        labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
+        provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
+        if out is not None:
+            from .sampling.to_store import sample_to_store  # zarr takes a second to load
+
+            return sample_to_store(
+                plan,
+                request,
+                Path(out),
+                labels=labels,
+                n_genes=self.n_features_in_,
+                genes=self.genes_,
+                sources=sources,
+                provenance=provenance,
+                random_state=self.random_state,
+                rng=self.random_.numpy,
+                client=client,
+                overwrite=overwrite,
+                verbose=self.verbose,
+            )
+        values, factor = self._draw(plan, request)
         return new_adata(
-            None if self._kind == "real" else values,
-            put_together(values, self._kind, total=self._total, factor=factor),
-            {name: self.conditions_[name][codes.numpy()] for name, codes in wanted.items()},
+            None if self.scale_.kind == "real" else values,
+            self.scale_.bring(values, factor),
+            labels,
             genes=self.genes_,
             sources=sources,
-            provenance=provenance_of(self, asked),
+            provenance=provenance,
         )
 
-    def _draw(
-        self, conditions: Mapping[str, Any], n: int | None, **options: Any
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
-        drawing, _, n_cells = self._drawing(conditions, n, **options)
-        values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
-        factor = np.empty(n_cells)
-        cells = drawer(self, drawing)
-        with bounded_threads(self.n_jobs):
-            size = cells_per_block(self.n_features_in_)
-            for first in tqdm(range(0, n_cells, size), desc="sampling", disable=not self.verbose):
-                block = slice(first, min(first + size, n_cells))
-                values[block], scale = cells.dense(block, self._torch, self._rng)
-                factor[block] = np.nan if scale is None else scale
-        return values, None if np.isnan(factor).any() else factor
-
-    def _drawing(
+    def interpolate(
         self,
-        conditions: Mapping[str, Any],
-        n: int | None,
-        guidance_scale: float | Mapping[str, float],
-        guidance_interval: tuple[float, float] | None,
-        start: ArrayLike | None,
-        strength: float,
-        temperature: float,
+        start: ArrayLike,
+        name: str,
+        source: Any,
+        target: Any,
+        weights: Iterable[float],
+        *,
+        sigma: float = 8.0,
+        guidance_scale: float = 1.5,
+        noise: str = "drawn",
+    ) -> NDArray[np.float32]:
+        """Lead real cells of one class towards another by mixing the two gradients.
+
+        Cells are noised to `sigma` and denoised from there under the gradient
+        ``(1 - w) grad log p(source | z) + w grad log p(target | z)`` ([1]_, gradient
+        interpolation). A cell meets the same noise at every weight.
+
+        The defaults are those under which cells of two data sets reached the target and passed
+        through types that were left out of training.
+
+        Parameters
+        ----------
+        start : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+            Real cells of `source`.
+        name : str
+            The condition that `source` and `target` are classes of.
+        source, target : label
+            Where the path begins and ends.
+        weights : iterable of float in [0, 1]
+            Weight of `target`.
+        sigma : float, default=8.0
+            Noise level of the start, in units of the latents' common standard deviation: about
+            the distance between the two classes, or more. With less, cells stay near the source
+            at every weight.
+        guidance_scale : float, default=1.5
+            Weight of the gradients. Below 1 cells drift to other classes; from 2 on they hold to
+            the two ends, and change in fewer steps.
+        noise : {"drawn", "inverted"}, default="drawn"
+            "drawn": random noise, most of which overwrites the cell where `sigma` is high.
+            "inverted": the noise from which deterministic DDIM, steered to `source`, leads back
+            to the cell; what a cell has of its own among the source's cells goes along the path.
+            It uses DDIM, whatever `sampler` is, at twice as many levels.
+
+        Returns
+        -------
+        ndarray of shape (n_weights, n_cells, n_genes), float32
+            New cells, on the scale of the matrix that `fit` saw.
+
+        Raises
+        ------
+        ValueError
+            If a name or class is unknown, or a number is out of range.
+
+        References
+        ----------
+        .. [1] Luo et al. 2024, scDiffusion, Bioinformatics 40(9), btae518, §2.
+        """
+        self._require_fitted()
+        shares = interpolation.checked(weights, sigma, noise)
+        scale = scales_of(guidance_scale, [name])[name]
+        resolve({name: source}, 1, self.conditions_)
+        codes = class_codes(name, [source, target], self.conditions_[name])
+        z = torch.from_numpy(self.encode(start))
+        learnt = self.conditions_.learnt[name]
+        ends = (int(codes[0]), int(codes[1]))
+        mix = interpolation.mixed(self.denoiser_, learnt.classifier, ends, scale)
+        if noise == "drawn":
+            sigmas = diffusion.select_sigmas(self.ladder_, self.n_steps, sigma)
+            seed = self.random_.torch_seed()
+            found = interpolation.from_noise(mix, z, shares, sigmas, self.sampler, seed)
+        else:
+            sigmas = diffusion.select_sigmas(self.ladder_, 2 * self.n_steps, sigma)
+            found = interpolation.from_inversion(mix, z, shares, sigmas)
+        paths = np.empty((len(shares), len(z), self.n_features_in_), dtype=np.float32)
+        with bounded_threads(self.n_jobs), torch.no_grad():
+            for i, latents in enumerate(found):
+                paths[i] = self.decode(latents.numpy())
+        return paths
+
+    def encode(self, X: Any) -> NDArray[np.float32]:
+        """Latents of real cells.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream
+            Cells on the scale that `fit` saw, in memory or as a stream of blocks. Genes that have
+            names are brought into the model's order.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float32
+            Coordinates of the encoder, then, of counts and log1p values, the standardised log
+            library size, and the log scale factor where the matrix has a selection of genes.
+
+        Raises
+        ------
+        ValueError
+            If X is no such matrix, lacks genes of the model, or is on another scale.
+        """
+        self._require_fitted()
+        with bounded_threads(self.n_jobs):
+            return np.concatenate([self.codec_.encode(parts) for parts in self._parts_of(X)])
+
+    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+        """Draw expression given latents; counts come with their sampling noise.
+
+        Parameters
+        ----------
+        z : array-like of shape (n_cells, n_latent)
+            Latents, as `encode` gives them.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_genes), float32
+            On the scale of the matrix that `fit` saw.
+
+        Raises
+        ------
+        ValueError
+            If `z` is of another shape, or not finite.
+        """
+        self._require_fitted()
+        z = require_latents("z", z, len(self.denoiser_.scale))
+        with bounded_threads(self.n_jobs):
+            values, factor = self.codec_.decode(z, self.random_.numpy, self.overdispersion)
+        return self.scale_.bring(values, factor)
+
+    def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float64]:
+        """Noise from which deterministic DDIM leads back to the cells, without any condition.
+
+        Both ways are computed in double precision: between modes small errors grow, and a few of
+        a hundred cells would not come back in single precision.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes)
+            Real cells, on the scale that `fit` saw.
+        n_steps : int, default=100
+            Noise levels on the way.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float64
+            Noise of unit variance, as far as the model describes the cells.
+
+        Raises
+        ------
+        ValueError
+            If X is not of the model's genes, or `n_steps` below 1.
+
+        References
+        ----------
+        Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502, section 4.3.
+        """
+        require_steps(n_steps)
+        z = torch.from_numpy(self.encode(X)).double()
+        exact, sigmas = self._in_double(n_steps)
+        with bounded_threads(self.n_jobs), torch.no_grad():
+            noisy = diffusion.invert_ddim(exact, z, sigmas)
+            return ((noisy - _centre(exact, sigmas[0], z)) / sigmas[0]).numpy()
+
+    def from_noise(self, noise: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float32]:
+        """Latents that deterministic DDIM makes of given noise: the way back from `invert`.
+
+        Parameters
+        ----------
+        noise : array-like of shape (n_cells, n_latent)
+            Noise of unit variance.
+        n_steps : int, default=100
+            Noise levels on the way; the same as in `invert` for a round trip.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, n_latent), float32
+            Latents; `decode` draws expression from them.
+
+        Raises
+        ------
+        ValueError
+            If `noise` is of another shape or not finite, or `n_steps` below 1.
+        """
+        self._require_fitted()
+        require_steps(n_steps)
+        values = require_latents("noise", noise, len(self.denoiser_.scale), np.float64)
+        unit = torch.from_numpy(values)
+        exact, sigmas = self._in_double(n_steps)
+        with bounded_threads(self.n_jobs), torch.no_grad():
+            start = _centre(exact, sigmas[0], unit) + sigmas[0] * unit
+            return diffusion.sample_ddim(exact, start, sigmas).float().numpy()
+
+    def sigmas(self) -> torch.Tensor:
+        """Noise levels that the sampler visits, falling, the last is 0."""
+        highest = None if self.n_steps >= self.n_timesteps else self.sigma_max_
+        return diffusion.select_sigmas(self.ladder_, self.n_steps, highest)
+
+    def plan(
+        self,
+        conditions: Mapping[str, Any] | None = None,
+        n: int | None = None,
+        *,
+        guidance_scale: float | Mapping[str, float] = GUIDANCE,
+        guidance_interval: tuple[float, float] | None = None,
+        start: ArrayLike | None = None,
+        strength: float = 1.0,
+        temperature: float = 1.0,
         latents: NDArray[np.float32] | None = None,
-    ) -> tuple[Drawing, dict[str, torch.Tensor], int]:
-        """Return how the cells are drawn, and the class codes asked for."""
+    ) -> tuple[SamplingPlan, Request]:
+        """Return how `sample` would draw these cells, without drawing them.
+
+        Parameters
+        ----------
+        conditions, n, guidance_scale, guidance_interval, start, strength, temperature
+            As in `sample`.
+        latents : ndarray of shape (n, n_latent), float32, optional
+            Latents to start from, in the place of `start`.
+
+        Returns
+        -------
+        plan : SamplingPlan
+            Everything that drawing needs of the model; it can be sent to another machine.
+        request : Request
+            The cells that are asked for.
+
+        Raises
+        ------
+        ValueError
+            As in `sample`.
+        """
         self._require_fitted()
         require_strength(strength, start if latents is None else latents)
         require_temperature(temperature)
@@ -402,26 +772,259 @@ class LatentDiffusion(Conditioned):
                 f"n={n} cells are asked for, but start has {len(z)}, and each leads to one. Leave "
                 f"n out, or pass n rows in start; rows may repeat."
             )
-        wanted, n_cells = resolve(conditions, n if z is None else len(z), self.conditions_)
-        scales = scales_of(guidance_scale, list(wanted))
-        asked = {name: codes for name, codes in wanted.items() if scales[name] > 0}
-        return (
-            Drawing(
-                self.classifiers_,
-                carry_over(self.classifiers_, asked, self.conditions_),
-                scales,
-                require_interval(guidance_interval),
-                diffusion.shorten(self.sigmas(), strength),
-                self.sampler,
-                z,
-                self._spread(temperature),
+        n = n if z is None else len(z)
+        asked, n_cells = resolve(conditions or {}, n, self.conditions_)
+        scales = scales_of(guidance_scale, list(asked))
+        request = request_of(asked, scales, self.conditions_, n_cells, z)
+        spread = torch.full_like(self.denoiser_.scale, temperature)
+        spread[self.codec_.n_latent :] = 1  # library sizes stay as they are
+        learnt = self.conditions_.learnt
+        plan = SamplingPlan(
+            denoiser=self.denoiser_,
+            codec=self.codec_,
+            scale=self.scale_,
+            classifiers={name: learnt[name].classifier for name in request.targets},
+            # A gradient of weight below 1 leads part of the way to a class; its genes follow.
+            gene_effects={
+                name: learnt[name].gene_effects * min(scales[name], 1.0) for name in request.classes
+            },
+            guidance=scales,
+            interval=require_interval(guidance_interval),
+            sigmas=diffusion.shorten(self.sigmas(), strength),
+            sampler=self.sampler,
+            spread=spread,
+            overdispersion=self.overdispersion,
+            device=self.device,
+            n_jobs=self.n_jobs,
+        )
+        return plan, request
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder of safetensors and JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder; created. It holds no cells, only hashes of those of `fit`.
+        overwrite : bool, default=False
+            Whether a model that is there may be replaced. It stays intact until the new one is
+            complete.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `path` that may not be replaced.
+        TypeError
+            If the encoder is an object that cannot be kept without pickle.
+        """
+        self._require_fitted()
+        saved_models.write(
+            SavedModel(
+                self.get_params(deep=False),
+                self.codec_,
+                self.denoiser_,
+                self.conditions_,
+                self.scale_,
+                self.sigma_max_,
+                self.n_features_in_,
+                self.genes_,
+                self.training_hashes_,
+                self.history_,
             ),
-            wanted,
-            n_cells,
+            Path(path),
+            overwrite=overwrite,
         )
 
-    def _spread(self, temperature: float) -> torch.Tensor:
-        """Return the noise's standard deviation, (n_latent,): library sizes stay as they are."""
-        spread = torch.full_like(self.denoiser_.scale, temperature)
-        spread[self.codec_.n_latent :] = 1
-        return spread
+    @classmethod
+    def load(cls, path: str | Path, *, random_state: Any = None) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        random_state : int, numpy.random.Generator or None, default=None
+            Source of randomness from here on.
+
+        Returns
+        -------
+        object
+            Ready to sample; `add_condition` needs cells.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or a file of it is missing.
+        ValueError
+            If the folder is no such model, was cut off, altered, or written by a newer version.
+        """
+        saved = saved_models.read(Path(path))
+        model = cls(**saved.parameters, random_state=random_state)
+        model.codec_, model.denoiser_ = saved.codec, saved.denoiser
+        model.conditions_, model.scale_ = saved.conditions, saved.scale
+        model.ladder_, model.sigma_max_ = diffusion.ddpm_sigmas(model.n_timesteps), saved.sigma_max
+        model.n_features_in_, model.genes_ = saved.n_features_in, saved.genes
+        model.training_hashes_, model.history_ = saved.training_hashes, saved.history
+        model.cells_, model.random_ = None, Randomness(random_state)
+        return model
+
+    def adapted(
+        self,
+        parts: Expression,
+        *,
+        genes: NDArray | None = None,
+        columns: NDArray[np.intp] | None = None,
+        notes: Sequence[str] = (),
+        **parameters: Any,
+    ) -> Self:
+        """Return a copy for other cells: its conditions are learnt from them.
+
+        Parameters
+        ----------
+        parts : Expression
+            The cells, with counts where the model knows counts.
+        genes : ndarray of str, shape (n_genes,), optional
+            Their genes, where these are others than the model's; a decoder for them is trained.
+        columns : ndarray of shape (n_genes of the model,), optional
+            Column of each gene of the model among `genes`, -1 where it is absent.
+        notes : sequence of str, default=()
+            What ``history_["notes"]`` begins with.
+        **parameters
+            Of the copy, in place of the model's.
+
+        Returns
+        -------
+        LatentDiffusion
+            Without conditions; the model itself is not changed.
+        """
+        self._require_fitted()
+        ours = copy.copy(self).set_params(**parameters)
+        ours.conditions_, ours.scale_ = Conditions(), parts.scale
+        ours.random_ = Randomness(ours.random_state)
+        ours.history_ = {
+            "notes": list(notes),
+            "n_latent": self.history_["n_latent"],
+            "expression": parts.kind,
+        }
+        if columns is not None and isinstance(self.codec_, CountCodec):
+            with bounded_threads(ours.n_jobs), processes.on_device(device_of(ours.device)):
+                ours.codec_ = self.codec_.for_genes(
+                    columns, parts, ours.random_.torch, self.decoder_steps
+                )
+            ours.genes_, ours.n_features_in_ = genes, parts.values.shape[1]
+            hashes = cell_hashes(parts, genes)  # the decoder has seen these too
+            ours.training_hashes_ = np.concatenate([self.training_hashes_, hashes])
+        with bounded_threads(ours.n_jobs):
+            z, rows = ours.codec_.encode(parts), np.arange(len(parts.values))
+        ours.cells_ = TrainingCells.of(z, torch.full((len(z),), 1 / len(z)), parts, rows)
+        return ours
+
+    def _draw(
+        self, plan: SamplingPlan, request: Request
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
+        n_cells = request.n_cells
+        values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
+        factor = np.empty(n_cells)
+        cells = drawer(plan)
+        with bounded_threads(self.n_jobs):
+            size = cells_per_block(self.n_features_in_)
+            for first in tqdm(range(0, n_cells, size), desc="sampling", disable=not self.verbose):
+                block = slice(first, min(first + size, n_cells))
+                part = request.part(block)
+                values[block], scale = cells.dense(part, self.random_.torch, self.random_.numpy)
+                factor[block] = np.nan if scale is None else scale
+        return values, None if np.isnan(factor).any() else factor
+
+    def _fit_codec(self, parts: Expression, codes: NDArray[np.int64] | None) -> None:
+        self.codec_ = codec_for(
+            parts,
+            self.encoder,
+            n_latent=self.n_latent,
+            n_steps=self.decoder_steps,
+            genes=self.genes_,
+        )
+        self.history_ |= {"encoder_loss": [], "decoder_loss": []}
+        steps = self.codec_.fit(parts, self.random_.torch, codes)
+        for part, loss in tqdm(steps, desc="codec", disable=not self.verbose):
+            self.history_[f"{part}_loss"].append(loss)
+        if parts.kind == "real" and self.expression == "auto" and parts.values.min() >= 0:
+            self.history_["notes"].append(
+                f"modelled as real values: the matrix is not negative, but only "
+                f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
+            )
+        self.history_["n_latent"] = self.codec_.n_latent
+        asked = latent_size(self.n_latent, len(parts.values))
+        named = isinstance(self.codec_.encoder_, PCAEncoder) or not isinstance(self.n_latent, str)
+        if named and isinstance(self.encoder, str) and self.codec_.n_latent < asked:
+            self.history_["notes"].append(
+                f"n_latent lowered from {asked} to {self.codec_.n_latent}: the matrix has "
+                f"{parts.values.shape[0]} cells and {parts.values.shape[1]} features"
+            )
+
+    def _fit_denoiser(self, cells: TrainingCells, codes: NDArray[np.int64] | None) -> None:
+        z, weight, generator = cells.z, cells.weight, self.random_.torch
+        groups = clusters(z, generator) if codes is None else torch.from_numpy(codes)
+        self.denoiser_ = training.denoiser_for(
+            z, groups, weight, self.width, self.n_blocks, generator
+        )
+        steps = training.train_denoiser(
+            self.denoiser_, z, weight, self.ladder_, self.denoiser_steps, generator
+        )
+        self.history_["denoiser_loss"] = self._watch(steps, self.denoiser_steps, "denoiser")
+
+    def _pieces(self, X: Any, z: NDArray[np.float32], codes: NDArray[np.int64]) -> Iterator[Piece]:
+        """Yield the cells of X by blocks."""
+        first = 0
+        for parts in self._parts_of(X):
+            last = first + len(parts.values)
+            if last > len(codes):
+                raise ValueError(
+                    f"the blocks gave {len(codes)} cells when they were read first, and more the "
+                    f"second time. They must give the same each time."
+                )
+            yield Piece(parts.values, z[first:last], codes[first:last])
+            first = last
+
+    def _parts_of(self, X: Any) -> Iterator[Expression]:
+        """Take cells apart that are on the scale of `fit`: a matrix at once, a stream by blocks."""
+        if is_stream(X):
+            known = self.n_features_in_, self.genes_
+            yield from stream_parts(as_blocks(X), self.scale_, *known)
+        else:
+            X, genes = dense_matrix(X)
+            X = same_genes(X, genes, self.n_features_in_, self.genes_)
+            yield take_apart(X, self._kind_of(X))
+
+    def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
+        """Return denoiser and levels of a way between cells and noise, in double precision."""
+        sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
+        return copy.deepcopy(self.denoiser_).double(), sigmas.double()
+
+    def _kind_of(self, X: NDArray) -> str:
+        """Tell what X holds: a model of counts reads counts and their log1p alike."""
+        found = detect_kind(X)
+        return found if "real" not in (found, self.scale_.kind) else self.scale_.kind
+
+    def _watch(self, steps: Iterator[float], n_steps: int, what: str) -> list[float]:
+        return list(tqdm(steps, total=n_steps, desc=what, disable=not self.verbose))
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "denoiser_"):
+            raise NotFittedError("this LatentDiffusion is not fitted yet; call `fit` first.")
+
+    def __copy__(self) -> Self:
+        new = type(self)(**self.get_params(deep=False))
+        new.__dict__.update(self.__dict__)
+        for name in ("random_", "conditions_", "cells_"):  # what sampling and learning change
+            if name in new.__dict__:
+                setattr(new, name, copy.copy(new.__dict__[name]))
+        return new
+
+    def __sklearn_clone__(self) -> Self:
+        return clone_but_keep(self, ("encoder",))
+
+
+def _centre(denoiser: Denoiser, sigma: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return the denoiser's answer to noise alone: the mean, around which noisy cells lie."""
+    return denoiser(torch.zeros_like(like), sigma[None])

@@ -14,9 +14,10 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from scdiff_augment.expression.checks import refuse_anndata, require_labels
 from scdiff_augment.expression.kinds import depth_normalised, take_apart
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
-from scdiff_augment.oversampling.pretrained import adapted
+from scdiff_augment.oversampling.pretrained import adapted_to_fold
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
 from scdiff_augment.sampling.requests import require_interval
 from scdiff_augment.streaming.block_sizes import cells_per_block
@@ -181,6 +182,8 @@ class DiffusionOversampler(GenerativeOverSampler):
     ([('common', 90), ('rare', 90)], True)
     """
 
+    _of_a_call = ("generator_", "history_", "synthetic_source_", "annotations_")
+
     _parameter_constraints: ClassVar[dict] = {
         **PARAMETERS,
         **BaseOverSampler._parameter_constraints,
@@ -249,7 +252,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit_resample(  # type: ignore[override]
+    def fit_resample(
         self,
         X: ArrayLike,
         y: ArrayLike,
@@ -285,6 +288,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         ValueError
             If X holds NaN or infinity, contradicts `expression`, or y has one class.
         """
+        refuse_anndata(X)
+        require_labels(y)
         return super().fit_resample(X, y, donor=donor, batch=batch)
 
     def _fit_model(
@@ -340,7 +345,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         """Learn the backbone here, or take the pretrained one."""
         genes = getattr(self, "feature_names_in_", None)
         if self.generator is not None:
-            return adapted(
+            return adapted_to_fold(
                 self.generator,
                 take_apart(X, self.expression),
                 genes,
@@ -351,13 +356,30 @@ class DiffusionOversampler(GenerativeOverSampler):
         cells = X
         if sparse.issparse(X):
             cells = as_blocks(X, size=cells_per_block(X.shape[1]))
-        return self._unfitted(random_state).fit(cells, groups=y, sample_weight=weight, genes=genes)
+        return self.unfitted_model(random_state).fit(
+            cells, groups=y, sample_weight=weight, genes=genes
+        )
 
     def _reads_blocks(self) -> bool:
         return self.generator is None and self.judge is None
 
-    def _plan(self, y: NDArray) -> NDArray:
-        """Check the parameters and return the class of each cell to be made."""
+    def classes_to_make(self, y: NDArray) -> NDArray:
+        """Check the parameters and find the class of each cell that is to be made.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_cells,)
+            Class of each real cell.
+
+        Returns
+        -------
+        ndarray of shape (n_new,)
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or a class is too small for `strength`.
+        """
         self._validate_params()
         require_interval(self.guidance_interval)
         wanted = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
@@ -365,8 +387,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         self._require_two_cells(y)
         return np.repeat(np.array(list(wanted), dtype=y.dtype), list(wanted.values()))
 
-    def _unfitted(self, random_state: Any) -> LatentDiffusion:
-        """Return a model of these parameters."""
+    def unfitted_model(self, random_state: Any) -> LatentDiffusion:
+        """Return a `LatentDiffusion` of these parameters, which is not fitted yet."""
         shared = set(LatentDiffusion().get_params(deep=False)) - {"random_state"}
         parameters = {name: getattr(self, name) for name in shared}
         return LatentDiffusion(**parameters, random_state=random_state)
@@ -384,7 +406,7 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     def _judged(self, X: NDArray) -> NDArray:
         """Return what a judge reads: log1p values, or real values as they are."""
-        return depth_normalised(X) if self.generator_._kind == "counts" else X
+        return depth_normalised(X) if self.generator_.scale_.kind == "counts" else X
 
     def __sklearn_clone__(self) -> DiffusionOversampler:
         return clone_but_keep(self, ("encoder", "generator"))

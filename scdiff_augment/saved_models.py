@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
-from scdiff_augment.codec.autoencoder import AutoEncoder
-from scdiff_augment.codec.choice import CODECS
-from scdiff_augment.diffusion.denoiser import Denoiser, within
-from scdiff_augment.diffusion.guidance import LatentClassifier
-from scdiff_augment.expression.hashes import digest
-
-from .diffusion import samplers as diffusion
+from .codec.autoencoder import AutoEncoder
+from .codec.choice import CODECS, Codec
+from .compute.layers import within
+from .conditions.conditions import Conditions, LearntCondition
+from .diffusion.denoiser import Denoiser
+from .expression.hashes import digest
+from .expression.kinds import Scale
 from .versions import versions
 
 FORMAT = 4
@@ -34,38 +35,69 @@ FORMAT = 4
 DESCRIPTION = "model.json"
 
 
-def write(model: Any, path: Path, *, overwrite: bool) -> None:
+@dataclass(frozen=True)
+class SavedModel:
+    """What a folder keeps of a fitted model.
+
+    Attributes
+    ----------
+    parameters : dict
+        Of `LatentDiffusion`; those of a machine or a run are not kept.
+    codec : Codec
+    denoiser : Denoiser
+    conditions : Conditions
+    scale : Scale
+    sigma_max : float
+    n_features_in : int
+    genes : ndarray of str or None
+    training_hashes : ndarray of uint64, shape (n_cells,)
+    history : dict
+    """
+
+    parameters: dict[str, Any]
+    codec: Codec
+    denoiser: Denoiser
+    conditions: Conditions
+    scale: Scale
+    sigma_max: float
+    n_features_in: int
+    genes: NDArray | None
+    training_hashes: NDArray[np.uint64]
+    history: dict[str, Any]
+
+
+def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
     """Write a fitted model; see `LatentDiffusion.save`."""
     _require_free(path, overwrite)
-    codec_meta, codec_tensors = model.codec_.to_state()
-    denoiser_meta, denoiser_tensors = model.denoiser_.to_state()
+    codec_meta, codec_tensors = model.codec.to_state()
+    denoiser_meta, denoiser_tensors = model.denoiser.to_state()
     tensors = {f"codec.{k}": v for k, v in codec_tensors.items()}
     tensors |= {f"denoiser.{k}": v for k, v in denoiser_tensors.items()}
     conditions = []
-    for i, (name, classifier) in enumerate(model.classifiers_.items()):
-        meta, parts = classifier.to_state()
+    for i, (name, learnt) in enumerate(model.conditions.learnt.items()):
+        meta, parts = learnt.to_state()
         tensors |= {f"condition{i}.{k}": v for k, v in parts.items()}
-        tensors[f"genes{i}"] = model.gene_shifts_[name]
-        conditions.append({"name": name, "classes": _labels(model.conditions_[name]), "meta": meta})
-    tensors["training_hashes"] = torch.from_numpy(model.training_hashes_.view(np.int64))
-    parameters = model.get_params(deep=False)
+        tensors[f"genes{i}"] = learnt.gene_effects
+        conditions.append({"name": name, "classes": _labels(learnt.classes), "meta": meta})
+    tensors["training_hashes"] = torch.from_numpy(model.training_hashes.view(np.int64))
+    parameters = dict(model.parameters)
     del parameters["random_state"], parameters["device"]  # a machine's own
     if not isinstance(parameters["encoder"], str):
         parameters["encoder"] = None
-    description = {
+    description: dict[str, Any] = {
         "format": FORMAT,
         "versions": versions(),
         "parameters": parameters,
-        "n_features_in": model.n_features_in_,
-        "genes": None if model.genes_ is None else model.genes_.tolist(),
-        "kind": model._kind,
-        "total": model._total,
-        "sigma_max": model.sigma_max_,
-        "codec": {"class": type(model.codec_).__name__, **codec_meta},
+        "n_features_in": model.n_features_in,
+        "genes": None if model.genes is None else model.genes.tolist(),
+        "kind": model.scale.kind,
+        "total": model.scale.total,
+        "sigma_max": model.sigma_max,
+        "codec": {"class": type(model.codec).__name__, **codec_meta},
         "denoiser": denoiser_meta,
         "conditions": conditions,
-        "history": model.history_,
-        "training_hash": digest(model.training_hashes_),
+        "history": model.history,
+        "training_hash": digest(model.training_hashes),
     }
     path.mkdir(parents=True, exist_ok=True)
     before = {*path.glob("tensors-*"), *path.glob(".partial-*")}
@@ -82,7 +114,7 @@ def write(model: Any, path: Path, *, overwrite: bool) -> None:
         file.unlink(missing_ok=True)  # a partial file of this process became the new one
 
 
-def read(cls: type, path: Path, random_state: Any) -> Any:
+def read(path: Path) -> SavedModel:
     """Read a model that `write` wrote; see `LatentDiffusion.load`."""
     description = _description(path)
     file = path / description["tensors"]
@@ -98,30 +130,29 @@ def read(cls: type, path: Path, random_state: Any) -> Any:
     codec = CODECS[codec_meta.pop("class")].from_state(codec_meta, within(tensors, "codec."))
     parameters = description["parameters"]
     if parameters["encoder"] is None:
-        given = codec.encoder_  # what learnt in `fit` would learn anew; what was fitted stays
+        given = codec.encoder_  # what learnt in `fit` would learn again; what was fitted stays
         parameters["encoder"] = clone(given) if isinstance(given, AutoEncoder) else given
-    model = cls(**parameters, random_state=random_state)
-    model.codec_ = codec
-    model.denoiser_ = Denoiser.from_state(description["denoiser"], within(tensors, "denoiser."))
-    model.classifiers_, model.conditions_, model.gene_shifts_, model._codes = {}, {}, {}, {}
+    conditions = Conditions()
     for i, condition in enumerate(description["conditions"]):
-        parts = within(tensors, f"condition{i}.")
-        name = condition["name"]
-        model.classifiers_[name] = LatentClassifier.from_state(condition["meta"], parts)
-        model.conditions_[name] = _as_labels(condition["classes"])
-        if f"genes{i}" in tensors:  # not in format 2
-            model.gene_shifts_[name] = tensors[f"genes{i}"]
-    model.ladder_ = diffusion.ddpm_sigmas(model.n_timesteps)
-    model.sigma_max_ = description["sigma_max"]
-    model.n_features_in_ = description["n_features_in"]
+        conditions.learnt[condition["name"]] = LearntCondition.from_state(
+            _as_labels(condition["classes"]),
+            condition["meta"],
+            within(tensors, f"condition{i}."),
+            tensors[f"genes{i}"],
+        )
     genes = description["genes"]
-    model.genes_ = None if genes is None else np.array(genes, dtype=str)
-    model.training_hashes_ = tensors["training_hashes"].numpy().view(np.uint64)
-    model.history_ = description["history"]
-    model._kind, model._total = description["kind"], description["total"]
-    model._z = model._weight = model._kept = None
-    model._reset_randomness()
-    return model
+    return SavedModel(
+        parameters,
+        codec,
+        Denoiser.from_state(description["denoiser"], within(tensors, "denoiser.")),
+        conditions,
+        Scale(description["kind"], description["total"]),
+        description["sigma_max"],
+        description["n_features_in"],
+        None if genes is None else np.array(genes, dtype=str),
+        tensors["training_hashes"].numpy().view(np.uint64),
+        description["history"],
+    )
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -97,12 +97,11 @@ def test_every_scale_can_be_stored(counts, tmp_path, scale):
 
 
 def test_blocks_do_not_depend_on_each_other(model, tmp_path):
-    drawing, _, _ = model._drawing({"type": "rare"}, 40, **SAMPLING)
+    plan, request = model.plan({"type": "rare"}, 40, **SAMPLING)
     new = ad.read_zarr(model.sample_adata({"type": "rare"}, 40, out=tmp_path / "cells.zarr"))
     seed = int(new.uns[KEY]["seed"])
     for number, rows in enumerate([slice(0, 16), slice(16, 32), slice(32, 40)]):
-        part = drawing.part(rows)
-        alone, _ = block_drawing.draw_block(model, part, rows.stop - rows.start, seed, number)
+        alone, _ = block_drawing.draw_block(plan, request.part(rows), seed, number)
         np.testing.assert_array_equal(new.layers["counts"][rows].toarray(), alone.toarray())
     first, second = (new.layers["counts"][rows].toarray() for rows in (slice(0, 8), slice(16, 24)))
     assert not np.array_equal(first, second)
@@ -133,10 +132,12 @@ def test_an_interrupted_store_is_taken_up(counts, tmp_path, monkeypatch, n_block
 KILLED = """
     import sys
     from pathlib import Path
-    from scdiff_augment import LatentDiffusion, block_sampling, cell_store
+    from scdiff_augment import LatentDiffusion
+    from scdiff_augment.sampling import to_store
+    from scdiff_augment.streaming import zarr_store
 
-    block_sampling.cells_per_block = lambda n_genes: 16
-    cell_store.ENTRIES = 500
+    to_store.cells_per_block = lambda n_genes: 16
+    zarr_store.ENTRIES = 500
     out = Path(sys.argv[2])
     model = LatentDiffusion.load(sys.argv[1], random_state=0)
     model.sample_adata(n=int(sys.argv[3]), out=out)

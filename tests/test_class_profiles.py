@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from scdiff_augment.codec.class_profiles import (
 )
 from scdiff_augment.codec.counts import BLOCK
 from scdiff_augment.generator import SAMPLING
-from scdiff_augment.sampling.draw import drawer
 
 
 def gamma_ratios(shape, n_genes=2000, mean=30.0, seed=0):
@@ -132,10 +132,10 @@ def test_new_cells_have_the_genes_of_their_class(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     assert abs(off_by(model, cells)) < 0.1
-    shift = model.gene_shifts_["type"]
-    model.gene_shifts_.pop("type")
+    learnt = model.conditions_.learnt["type"]
+    model.conditions_.learnt["type"] = replace(learnt, gene_effects=0 * learnt.gene_effects)
     assert off_by(model, cells) < -0.2  # what the latent alone gives
-    model.gene_shifts_["type"] = shift
+    model.conditions_.learnt["type"] = learnt
     assert off_by(model, cells, guidance_scale=0) < -0.2  # the class was not asked for
 
 
@@ -144,7 +144,8 @@ def test_real_values_have_the_genes_of_their_class(cells):
     X = np.sqrt(X) - 1
     model = make_model(n_latent=1).fit(X).add_condition("type", y)
     new = model.sample({"type": "rare"}, 500, guidance_scale=1)
-    model.gene_shifts_.pop("type")
+    learnt = model.conditions_.learnt["type"]
+    model.conditions_.learnt["type"] = replace(learnt, gene_effects=0 * learnt.gene_effects)
     without = model.sample({"type": "rare"}, 500, guidance_scale=1)
     off, off_without = (
         np.sqrt(np.square(x.mean(axis=0) - X[y == "rare"].mean(axis=0))[45:].mean())
@@ -156,10 +157,10 @@ def test_real_values_have_the_genes_of_their_class(cells):
 def test_cells_passed_anew_tell_the_same_as_those_of_fit(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X)
-    kept = model.add_condition("type", y).gene_shifts_["type"]
-    dense = model.add_condition("type", y, X=X).gene_shifts_["type"]
+    kept = model.add_condition("type", y).conditions_.gene_effects["type"]
+    dense = model.add_condition("type", y, X=X).conditions_.gene_effects["type"]
     blocks = [X[:100], X[100:]]
-    streamed = model.add_condition("type", y, X=blocks).gene_shifts_["type"]
+    streamed = model.add_condition("type", y, X=blocks).conditions_.gene_effects["type"]
     np.testing.assert_allclose(kept, dense, atol=1e-4)
     np.testing.assert_allclose(kept, streamed, atol=1e-4)
 
@@ -169,7 +170,9 @@ def test_the_genes_of_a_class_are_saved(cells, tmp_path):
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     model.save(tmp_path / "model")
     back = type(model).load(tmp_path / "model")
-    np.testing.assert_array_equal(back.gene_shifts_["type"], model.gene_shifts_["type"])
+    np.testing.assert_array_equal(
+        back.conditions_.gene_effects["type"], model.conditions_.gene_effects["type"]
+    )
 
 
 def test_many_cells_are_summed_block_by_block():
@@ -177,7 +180,7 @@ def test_many_cells_are_summed_block_by_block():
     X = sparse.csr_matrix(rng.poisson(1.0, (BLOCK + 10, 12)).astype(np.float32))
     y = np.arange(BLOCK + 10) % 2
     model = make_model(encoder="pca", n_latent=2).fit(X)
-    shift = model.add_condition("type", y).gene_shifts_["type"]
+    shift = model.add_condition("type", y).conditions_.gene_effects["type"]
     assert shift.shape == (2, 12)
     assert float(shift.abs().max()) < 0.05
 
@@ -191,13 +194,10 @@ def test_temperature_is_the_spread_around_the_class(cells, sampler):
     model.fit(X, groups=y).add_condition("type", y)
     drawn = {}
     for temperature in (1.0, 0.5):
-        drawing, _, _ = model._drawing(
-            {"type": "common"}, 3000, 1.0, None, None, 1.0, temperature=temperature
+        plan, request = model.plan(
+            {"type": "common"}, 3000, guidance_scale=1.0, temperature=temperature
         )
-        z = drawing.latents(
-            model.denoiser_, slice(0, 3000), len(model.denoiser_.scale), model._torch
-        )
-        drawn[temperature] = z.numpy()
+        drawn[temperature] = plan.latents(request, model.random_.torch).numpy()
     ratio = drawn[0.5].std(axis=0) / drawn[1.0].std(axis=0)
     np.testing.assert_allclose(ratio[:2], 0.5, rtol=0.08)
     np.testing.assert_allclose(ratio[2:], 1.0, rtol=0.08)  # library sizes vary as they do
@@ -233,7 +233,7 @@ def test_what_two_conditions_share_counts_once(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     model.add_condition("again", y)
-    first, again = (model.gene_shifts_[name].abs().max() for name in ("type", "again"))
+    first, again = (model.conditions_.gene_effects[name].abs().max() for name in ("type", "again"))
     assert again < 0.15 * first
 
 
@@ -241,9 +241,11 @@ def test_a_gradient_of_half_the_weight_brings_half_of_the_genes(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     for scale, share in [(0.5, 0.5), (1.0, 1.0), (3.0, 1.0)]:
-        drawing, _, _ = model._drawing({"type": "rare"}, 3, **{**SAMPLING, "guidance_scale": scale})
-        found = drawer(model, drawing)._shift(slice(0, 3))
-        table = model.gene_shifts_["type"][list(model.conditions_["type"]).index("rare")]
+        plan, request = model.plan({"type": "rare"}, 3, **{**SAMPLING, "guidance_scale": scale})
+        found = plan.gene_shift(request)
+        table = model.conditions_.gene_effects["type"][
+            list(model.conditions_["type"]).index("rare")
+        ]
         torch.testing.assert_close(found[0], share * table)
 
 
@@ -251,7 +253,7 @@ def test_a_pickle_holds_no_cells(cells):
     X, y = cells
     model = make_model(encoder="pca", n_latent=2).fit(X).add_condition("type", y)
     back = pickle.loads(pickle.dumps(model))
-    assert back._kept is None
+    assert back.cells_.values is None
     assert back.sample({"type": "rare"}, 3).shape == (3, 60)
     with pytest.raises(ValueError, match="holds no cells to learn condition 'again' from"):
         back.add_condition("again", y)
@@ -264,7 +266,9 @@ def test_a_copy_learns_conditions_as_the_model_does(cells, copied):
     model = make_model(encoder="pca", n_latent=2).fit(X)
     found = copied(model).add_condition("type", y)
     expected = copy.deepcopy(model).add_condition("type", y)
-    torch.testing.assert_close(found.gene_shifts_["type"], expected.gene_shifts_["type"])
+    torch.testing.assert_close(
+        found.conditions_.gene_effects["type"], expected.conditions_.gene_effects["type"]
+    )
     np.testing.assert_array_equal(
         found.sample({"type": "rare"}, 3), expected.sample({"type": "rare"}, 3)
     )
@@ -275,8 +279,8 @@ def test_real_values_are_kept_as_they_were(cells):
     given = np.sqrt(X) - 1
     model = make_model(n_latent=2).fit(given)
     given[:] = 7
-    changed = model.add_condition("type", y).gene_shifts_["type"]
-    as_before = model.add_condition("type", y, X=np.sqrt(X) - 1).gene_shifts_["type"]
+    changed = model.add_condition("type", y).conditions_.gene_effects["type"]
+    as_before = model.add_condition("type", y, X=np.sqrt(X) - 1).conditions_.gene_effects["type"]
     torch.testing.assert_close(changed, as_before, atol=1e-4, rtol=1e-3)
 
 
@@ -284,6 +288,6 @@ def test_a_stream_that_grew_is_named(cells):
     X, _ = cells
     model = make_model(encoder="pca", n_latent=2).fit(X)
     blocks, z = [X[:100], X[100:]], model.encode(X)
-    pieces = model._pieces("type", blocks, z[:200], np.zeros(200, dtype=int))
+    pieces = model._pieces(blocks, z[:200], np.zeros(200, dtype=int))
     with pytest.raises(ValueError, match="gave 200 cells when they were read first, and more"):
         list(pieces)

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from command_line import FIT, STEPS, done, listing, run, small
 from distributed import LocalCluster
+from tiny import reseed
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
 from scdiff_augment.cli.models import class_weights
@@ -238,7 +239,7 @@ def test_add_condition_is_add_condition_and_reads_the_models_genes(here):
     found = LatentDiffusion.load("model", random_state=0)
     assert found.conditions_["type"].tolist() == expected.conditions_["type"].tolist()
     options = {"conditions": {"type": "B cells"}, "n": 10}
-    expected._reset_randomness()
+    reseed(expected)
     np.testing.assert_array_equal(found.sample(**options), expected.sample(**options))
 
 
@@ -321,7 +322,7 @@ def test_a_condition_within_another_reaches_unseen_combinations(here):
     result = done(*arguments, "--within", "cell_type")
     assert "B cells" in result.stderr
     loaded = LatentDiffusion.load("model")
-    assert loaded.classifiers_["condition"].effects.within == "cell_type"
+    assert loaded.conditions_.learnt["condition"].effects.within == "cell_type"
 
 
 # --- evaluate -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dask_work import named, slowly, wrong
 from distributed import Client, LocalCluster
-from tiny import make_model
+from tiny import make_model, reseed
 
 from scdiff_augment.sampling import to_store as block_sampling
 from scdiff_augment.sampling.blocks import annotated_block
@@ -77,7 +77,7 @@ def test_the_store_is_that_of_one_process(client, counts, tmp_path, monkeypatch,
     model = make_model(encoder="pca").fit(X).add_condition("type", labels)
     wanted = {"type": np.repeat(["rare", "middle"], 80)}
     alone = model.sample_adata(wanted, out=tmp_path / "alone.zarr")
-    model._reset_randomness()
+    reseed(model)
     model.fit(X).add_condition("type", labels)  # the same seed is drawn again
     before = set(client.run(os.getpid).values())
     if killed:

@@ -5,16 +5,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-from scdiff_augment.diffusion.samplers import (
-    SAMPLERS,
-    ddpm_sigmas,
-    denoising_loss,
-    sample_ddim,
-    sample_ddpm,
-    sample_dpmpp,
-    select_sigmas,
-    timestep_weights,
-)
+from scdiff_augment.diffusion.samplers import SAMPLERS, sample_ddim, sample_ddpm, sample_dpmpp
+from scdiff_augment.diffusion.schedule import ddpm_sigmas, select_sigmas, timestep_weights
+from scdiff_augment.diffusion.training import denoising_loss
 
 LADDER = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "clip_sample": False}
 

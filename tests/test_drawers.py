@@ -26,9 +26,9 @@ def model(counts, request):
 
 
 def drawn(cls, model, n, *device, seed=0, **options):
-    drawing, _, _ = model._drawing({"type": "rare"}, n, **{**OPTIONS, **options})
+    plan, request = model.plan({"type": "rare"}, n, **{**OPTIONS, **options})
     noise, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    return cls(model, drawing, *device).stored(slice(0, n), noise, rng)
+    return cls(plan, *device).stored(request, noise, rng)
 
 
 @pytest.mark.parametrize("options", [{}, {"guidance_scale": 2.5}, {"guidance_interval": (0.1, 2)}])

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tiny import make_model
+from tiny import make_model, reseed
 
-from scdiff_augment import LatentDiffusion
+from scdiff_augment import LatentDiffusion, diffusion
 from scdiff_augment.conditions.effects import learn_effects
-from scdiff_augment.diffusion import samplers as diffusion
-from scdiff_augment.diffusion.guidance import Condition, LatentClassifier, guide
+from scdiff_augment.diffusion.classifier import LatentClassifier
+from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.mixture import NoisyMixture
 from scdiff_augment.expression.kinds import depth_normalised
 
@@ -170,7 +170,7 @@ def test_a_loaded_model_carries_the_same_effects(crossed, tmp_path):
     model.save(tmp_path / "m")
     loaded = LatentDiffusion.load(tmp_path / "m", random_state=3)
     model.random_state = 3
-    model._reset_randomness()
+    reseed(model)
     wanted = {"type": "d", "treatment": "yes"}
     np.testing.assert_array_equal(loaded.sample(wanted, 5), model.sample(wanted, 5))
 

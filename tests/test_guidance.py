@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from scdiff_augment.diffusion import samplers as diffusion
+from scdiff_augment import diffusion
+from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.diffusion.denoiser import Denoiser, NoiseMLP
-from scdiff_augment.diffusion.guidance import Condition, LatentClassifier, guide
+from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.mixture import NoisyMixture
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tiny import make_model
 
-from scdiff_augment.diffusion import samplers as diffusion
-from scdiff_augment.diffusion.guidance import LatentClassifier
+from scdiff_augment import diffusion
+from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.diffusion.mixture import NoisyMixture
 from scdiff_augment.sampling import interpolation
 

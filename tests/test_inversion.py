@@ -3,7 +3,8 @@
 import torch
 
 from scdiff_augment.diffusion.mixture import NoisyMixture
-from scdiff_augment.diffusion.samplers import ddpm_sigmas, invert_ddim, sample_ddim, select_sigmas
+from scdiff_augment.diffusion.samplers import invert_ddim, sample_ddim
+from scdiff_augment.diffusion.schedule import ddpm_sigmas, select_sigmas
 
 
 def gaussian(means, spread=0.3):

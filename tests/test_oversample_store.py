@@ -102,7 +102,7 @@ def test_an_interruption_changes_nothing(file, tmp_path, n_blocks, strength):
             oversample_adata(file, "cell_type", sampler=ours, out=tmp_path / "more.zarr")
     assert not (tmp_path / "more.zarr").exists()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oversample_store.DiffusionOversampler, "_unfitted", None)
+        patch.setattr(oversample_store.DiffusionOversampler, "unfitted_model", None)
         more = oversample_adata(file, "cell_type", sampler=ours, out=tmp_path / "more.zarr")
     assert ad.read_zarr(more).n_obs == 180
     if ours.random_state == 0:

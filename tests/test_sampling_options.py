@@ -14,9 +14,10 @@ from sklearn.model_selection import cross_validate
 from tiny import make_model, make_sampler
 
 from scdiff_augment import LatentDiffusion
-from scdiff_augment.diffusion.guidance import Condition, LatentClassifier, guide
+from scdiff_augment.diffusion.classifier import LatentClassifier
+from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.mixture import NoisyMixture
-from scdiff_augment.diffusion.samplers import ddpm_sigmas, select_sigmas, shorten
+from scdiff_augment.diffusion.schedule import ddpm_sigmas, select_sigmas, shorten
 from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.oversampling.rejection import draw_accepted
 

@@ -19,7 +19,7 @@ def log_normalised(X, total=1e4):
 
 
 def same_models(one, other):
-    np.testing.assert_array_equal(one._z.numpy(), other._z.numpy())
+    np.testing.assert_array_equal(one.cells_.z.numpy(), other.cells_.z.numpy())
     np.testing.assert_array_equal(one.training_hashes_, other.training_hashes_)
     np.testing.assert_array_equal(one.sample(n=7), other.sample(n=7))
 
@@ -40,7 +40,7 @@ def test_a_short_stream_gives_the_model_of_the_matrix(counts, encoder, scale):
     whole = make_model(encoder=encoder).fit(X, **codes)
     streamed = make_model(encoder=encoder).fit(blocks, **codes)
     assert streamed.history_["expression"] == whole.history_["expression"]
-    np.testing.assert_allclose(streamed._z, whole._z, atol=1e-4)
+    np.testing.assert_allclose(streamed.cells_.z, whole.cells_.z, atol=1e-4)
     np.testing.assert_array_equal(streamed.training_hashes_, whole.training_hashes_)
     np.testing.assert_allclose(streamed.encode(pieces(X)), whole.encode(X), atol=1e-4)
 
@@ -61,7 +61,7 @@ def test_files_are_learnt_by_their_paths(counts, tmp_path):
 def test_a_long_stream_keeps_a_sample_and_encodes_all(counts):
     X, _ = counts
     model = make_model().fit(pieces(X), n_reservoir=40)
-    assert model._z.shape[0] == len(model.training_hashes_) == 100
+    assert model.cells_.z.shape[0] == len(model.training_hashes_) == 100
     assert any("from 40 of 100 cells" in note for note in model.history_["notes"])
     assert len(np.unique(model.encode(X), axis=0)) == 100
     again = make_model().fit(as_blocks(sparse.csr_matrix(X), size=9), n_reservoir=40)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from tiny import make_model
+from tiny import make_model, reseed
 
 from scdiff_augment import AutoEncoder, LatentDiffusion
 from scdiff_augment import saved_models as storage
@@ -53,8 +53,8 @@ def test_a_loaded_model_is_the_saved_one(name, kind, counts, tmp_path):
     np.testing.assert_array_equal(loaded.from_noise(noise), model.from_noise(noise))
     for wanted in ({"type": "rare", "half": 1}, {}):
         model.random_state = 3
-        model._reset_randomness()
-        loaded._reset_randomness()
+        reseed(model)
+        reseed(loaded)
         np.testing.assert_array_equal(loaded.sample(wanted, 5), model.sample(wanted, 5))
     assert loaded.conditions_["half"].tolist() == [0, 1]
     assert loaded.genes_.tolist() == model.genes_.tolist()
@@ -68,10 +68,10 @@ def test_a_loaded_model_learns_conditions_from_cells_that_are_passed(saved, coun
     with pytest.raises(ValueError, match=r"holds no cells to learn condition 'new' from"):
         loaded.add_condition("new", labels)
     loaded.add_condition("new", labels, X)
-    for name, value in saved[0].classifiers_["type"].mixture.named_buffers():
+    for name, value in saved[0].conditions_.classifiers["type"].mixture.named_buffers():
         if name != "axes":
             torch.testing.assert_close(
-                dict(loaded.classifiers_["new"].mixture.named_buffers())[name], value
+                dict(loaded.conditions_.classifiers["new"].mixture.named_buffers())[name], value
             )
 
 

@@ -123,7 +123,7 @@ def test_one_device_under_fabric_trains_the_same_model(counts, monkeypatch):
     finally:
         team._team.reset(token)
     assert isinstance(team.current(), Alone)
-    np.testing.assert_array_equal(one._z, other._z)
+    np.testing.assert_array_equal(one.cells_.z, other.cells_.z)
     np.testing.assert_array_equal(one.sample(n=5), other.sample(n=5))
 
 

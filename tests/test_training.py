@@ -4,7 +4,8 @@ import pytest
 import torch
 from joblib import cpu_count
 
-from scdiff_augment.compute.training_loop import bounded_threads, one_cycle, training_steps
+from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.compute.training_loop import one_cycle, training_steps
 
 
 @pytest.mark.parametrize("n_steps", [10, 137, 600])

@@ -168,8 +168,8 @@ def test_labels_of_the_fold_are_not_taken_for_those_of_the_pretraining(halves):
     sampler = make_sampler(generator=make_model().fit(X))
     sampler.fit_resample(X_new, y_new)
     model = sampler.generator_  # holds the cells of the fold, not those of the pretraining
-    held = model.add_condition("type", y_new).classifiers_["type"].mixture.means
-    given = model.add_condition("type", y_new, X_new).classifiers_["type"].mixture.means
+    held = model.add_condition("type", y_new).conditions_.classifiers["type"].mixture.means
+    given = model.add_condition("type", y_new, X_new).conditions_.classifiers["type"].mixture.means
     np.testing.assert_allclose(held, given, atol=1e-5)
 
 

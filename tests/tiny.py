@@ -1,6 +1,7 @@
 """Models small enough to train in a fraction of a second."""
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion
+from scdiff_augment.compute.randomness import Randomness
 
 TINY = {
     "n_latent": 5,
@@ -19,3 +20,8 @@ def make_sampler(**parameters):
 def make_model(**parameters):
     """Build a LatentDiffusion that trains in a fraction of a second."""
     return LatentDiffusion(**{**TINY, "random_state": 0, **parameters})
+
+
+def reseed(model):
+    """Let a model's random numbers begin again."""
+    model.random_ = Randomness(model.random_state)

@@ -87,13 +87,15 @@ def new_var(genes: NDArray | None, n_genes: int) -> pd.DataFrame:
     return pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)] if genes is None else genes)
 
 
-def provenance_of(model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def provenance_of(
+    parameters: Mapping[str, Any], options: Mapping[str, Any], training_hashes: NDArray[np.uint64]
+) -> dict[str, Any]:
     """How cells were made: parameters, options, versions, and the hash of the training cells."""
     return {
-        "parameters": {k: str(v) for k, v in model.get_params(deep=False).items()},
+        "parameters": {k: str(v) for k, v in parameters.items()},
         "options": {k: str(v) for k, v in options.items()},
         "versions": versions(),
-        "training_hash": digest(model.training_hashes_),
+        "training_hash": digest(training_hashes),
     }
 
 
@@ -108,3 +110,13 @@ def names(labels: Sequence[Any], taken: set[str]) -> list[str]:
         made.append(f"{stem}-{count[label]}")
         count[label] += 1
     return made
+
+
+def require_condition_name(name: Any) -> None:
+    """Refuse names that can't be a column of obs beside those that mark synthetic cells."""
+    if not isinstance(name, str) or not name or name in (MARK, SOURCE) or "/" in name:
+        raise ValueError(
+            f"a condition must be named by a string other than '', '{MARK}' and '{SOURCE}', which "
+            f"are columns of obs for synthetic cells, and without '/', which files can't hold in "
+            f"names of columns; got {name!r}. Use another name."
+        )

@@ -13,10 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from scdiff_augment.compute.layers import Linear, State
 from scdiff_augment.compute.processes import share
 from scdiff_augment.compute.training_loop import steps_for, training_steps
-from scdiff_augment.diffusion.denoiser import CountDecoder, CountEncoder, Linear, State
 from scdiff_augment.expression.kinds import depth_normalised
+
+from .networks import CountDecoder, CountEncoder
 
 PUBLISHED = {"n_latent": 128, "hidden": (1024, 1024, 1024)}
 """Shape of the autoencoder of Luo et al. 2024."""

@@ -14,9 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdiff_augment.compute.stratified import Groups, uniforms
-
-ROWS = 512
-"""Cells at a time: their numbers stay in the processor's cache."""
+from scdiff_augment.streaming.block_sizes import ROWS
 
 LARGE = 20.0
 """Expected counts from which on NumPy's own, independent draws take the place of many steps."""

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiff_augment.compute.layers import State, within
 from scdiff_augment.compute.processes import share
 from scdiff_augment.compute.stratified import Groups
 from scdiff_augment.compute.training_loop import steps_for, training_steps
-from scdiff_augment.diffusion.denoiser import CountDecoder, State, within
 from scdiff_augment.expression.genes import take_genes
 from scdiff_augment.expression.kinds import Expression, depth_normalised
 
@@ -30,6 +30,7 @@ from .count_draws import draw_counts
 from .count_noise import poisson, ratio_table, ratio_weights
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .held_out import set_aside
+from .networks import CountDecoder
 
 BLOCK = 4096
 """Cells decoded at a time."""

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from scdiff_augment.diffusion.denoiser import State
+from scdiff_augment.compute.layers import State
 
 from .autoencoder import AutoEncoder
 from .scimilarity import SCimilarityEncoder

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scdiff_augment.compute.layers import State, within
 from scdiff_augment.compute.stratified import Groups, normals
-from scdiff_augment.diffusion.denoiser import State, within
 from scdiff_augment.expression.kinds import Expression
 
 from .class_profiles import Piece, shift_of, shrunken_means

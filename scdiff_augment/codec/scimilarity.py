@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from scdiff_augment.diffusion.denoiser import State
+from scdiff_augment.compute.layers import State
 from scdiff_augment.expression.genes import GeneReport, match_genes, take_genes
 
 from .scimilarity_folder import checked_weights, layer_sizes, read_folder

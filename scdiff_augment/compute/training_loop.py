@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
-from joblib import cpu_count, effective_n_jobs
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -93,20 +90,3 @@ def one_cycle(step: int, n_steps: int, peak: float) -> float:
     else:
         start, end, share = peak, peak / 25e4, (step - turn) / (n_steps - 1 - turn)
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
-
-
-@contextmanager
-def bounded_threads(n_jobs: int | None) -> Iterator[None]:
-    """Run with this many threads in torch and BLAS, then restore what was set before.
-
-    None means 1, -1 all cores; never more than there are cores, since many small matrix products
-    on oversubscribed cores run ten times slower than on one.
-    """
-    before = torch.get_num_threads()
-    n_threads = min(effective_n_jobs(n_jobs), cpu_count())
-    torch.set_num_threads(n_threads)
-    try:
-        with threadpool_limits(n_threads):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -7,43 +7,15 @@ global random state alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from scdiff_augment.compute.layers import Linear, State
+
 from .mixture import NoisyMixture
-
-State = tuple[dict[str, Any], dict[str, Tensor]]
-"""What storage needs of a part: plain values, and tensors."""
-
-
-class Linear(nn.Module):
-    """Linear layer that starts as the constant `bias`, or at random from `generator`.
-
-    The random start is PyTorch's own, uniform within 1 / sqrt(n_in).
-    """
-
-    def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        generator: torch.Generator | None = None,
-        bias: Tensor | None = None,
-    ):
-        super().__init__()
-        weight, bias = torch.zeros(n_out, n_in), torch.zeros(n_out) if bias is None else bias
-        if generator is not None:
-            bound = 1 / math.sqrt(n_in)
-            weight.uniform_(-bound, bound, generator=generator)
-            bias.uniform_(-bound, bound, generator=generator)
-        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
-
-    def forward(self, h: Tensor) -> Tensor:
-        return torch.nn.functional.linear(h, self.weight, self.bias)
 
 
 class NoiseEmbedding(nn.Module):
@@ -170,61 +142,3 @@ class Denoiser(nn.Module):
         denoiser = cls(mixture, tensors["scale"], NoiseMLP(**meta["network"]))
         denoiser.load_state_dict(tensors)
         return denoiser.eval()
-
-
-class CountEncoder(nn.Module):
-    """MLP from log1p values to a latent; LayerNorm, so that a cell's latent is its own affair.
-
-    The genes' means are taken off first: what all cells share would drown what tells them apart.
-    """
-
-    mean: Tensor
-
-    def __init__(
-        self,
-        n_genes: int,
-        hidden: Sequence[int],
-        n_latent: int,
-        generator: torch.Generator | None = None,
-    ):
-        super().__init__()
-        sizes = [n_genes, *hidden]
-        self.register_buffer("mean", torch.zeros(n_genes))
-        self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
-        self.norms = nn.ModuleList(nn.LayerNorm(b) for b in hidden)
-        self.leave = Linear(sizes[-1], n_latent, generator)
-
-    def forward(self, features: Tensor) -> Tensor:
-        h = features - self.mean
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            h = silu(norm(layer(h)))
-        return self.leave(h)  # (B, n_latent)
-
-
-class CountDecoder(nn.Module):
-    """log proportions of the genes, given a latent; starts at the mean profile."""
-
-    def __init__(
-        self,
-        n_latent: int,
-        log_mean: Tensor,
-        hidden: Sequence[int],
-        generator: torch.Generator | None = None,
-    ):
-        super().__init__()
-        sizes = [n_latent, *hidden]
-        self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
-        self.genes = Linear(sizes[-1], len(log_mean), bias=log_mean)
-
-    def forward(self, z: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Log proportions, (B, genes); `shift` (B, genes) adds to the logits."""
-        h = z
-        for layer in self.layers:
-            h = silu(layer(h))
-        logits = self.genes(h)
-        return torch.log_softmax(logits if shift is None else logits.add_(shift), dim=1)
-
-
-def within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names start with `prefix`, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

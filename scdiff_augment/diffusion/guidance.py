@@ -1,79 +1,21 @@
-"""Condition classifiers, and steering a denoiser by their gradients.
+"""Guidance: a denoiser steered by the gradients of classifiers.
 
-A condition is learnt apart from the denoiser, from latents and labels alone, so new conditions
-never touch the denoiser. Its classifier reads noisy latents and knows their noise level:
-``grad log p(target | z, sigma)`` is then the exact correction that turns the score of all cells
-into the score of the target's cells (Dhariwal and Nichol 2021, arXiv:2105.05233, §4).
+Classifiers are trained apart from the denoiser, on latents and labels alone, so new conditions
+never touch the denoiser.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scdiff_augment.conditions.effects import Effects
-
-from .denoiser import Denoiser, NoiseMLP, State
+from .classifier import LatentClassifier
+from .denoiser import Denoiser
 from .mixture import NoisyMixture
 from .samplers import Model
-
-
-class LatentClassifier(nn.Module):
-    """Log p(class | z, sigma): Gaussian class densities, corrected by a network.
-
-    Where each class is Gaussian in the latent, its noisy density and gradient are known exactly.
-    The network (zero before training) learns what this misses. With ten cells a class the closed
-    form carries nearly all of the gradient; with thousands the network may bend it.
-
-    Parameters
-    ----------
-    mixture : NoisyMixture
-        One component per class.
-    network : NoiseMLP, optional
-        Adds to the classes' log densities.
-    effects : Effects, optional
-        What the classes change within the groups of another condition.
-    """
-
-    def __init__(
-        self,
-        mixture: NoisyMixture,
-        network: NoiseMLP | None = None,
-        effects: Effects | None = None,
-    ):
-        super().__init__()
-        self.mixture = mixture
-        self.network = network
-        self.effects = effects
-
-    def forward(self, z: Tensor, sigma: Tensor) -> Tensor:
-        """Log probabilities of the classes, (B, K)."""
-        logits = self.mixture.log_joint(z, sigma)
-        if self.network is not None:
-            logits = logits + self.network(z / torch.sqrt(1 + sigma**2)[:, None], sigma)
-        return torch.log_softmax(logits, dim=1)
-
-    def to_state(self) -> State:
-        """Return what storage keeps."""
-        shape = None if self.network is None else self.network.shape
-        within = None if self.effects is None else self.effects.within
-        return {"network": shape, "within": within}, self.state_dict()
-
-    @classmethod
-    def from_state(cls, meta: dict[str, Any], tensors: dict[str, Tensor]) -> LatentClassifier:
-        """Build the classifier that `to_state` described."""
-        mixture = NoisyMixture.blank(*tensors["mixture.means"].shape)
-        network = None if meta["network"] is None else NoiseMLP(**meta["network"])
-        effects = None
-        if meta["within"] is not None:
-            effects = Effects.blank(meta["within"], tuple(tensors["effects.shift"].shape))
-        classifier = cls(mixture, network, effects)
-        classifier.load_state_dict(tensors)
-        return classifier.eval()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Noise ladder, loss and samplers: functions of (model, z, sigmas), without state.
+"""Samplers, from noise to latents: functions of (model, z, sigmas), without state.
 
 A *model* is any callable ``(z, sigma) -> denoised`` that estimates the clean latent from
 ``z = clean + sigma * noise``. `sigma` has a level for each cell, (B,), or one for all, (1,), as
@@ -9,8 +9,6 @@ References
 ----------
 Ho et al. 2020, Denoising diffusion probabilistic models, arXiv:2006.11239 [ddpm].
 Song et al. 2021, Denoising diffusion implicit models, arXiv:2010.02502 [ddim].
-Karras et al. 2022, Elucidating the design space of diffusion-based generative models,
-arXiv:2206.00364 [edm].
 Lu et al. 2022, DPM-Solver++, arXiv:2211.01095 [dpm++].
 """
 
@@ -23,61 +21,7 @@ import torch
 from torch import Tensor
 
 Model = Callable[[Tensor, Tensor], Tensor]
-
-
-def ddpm_sigmas(n_timesteps: int = 1000) -> Tensor:
-    """Noise levels of DDPM's linear betas 1e-4 ... 0.02, rising ([ddpm] §4).
-
-    Ladders of other lengths scale the betas by ``1000 / n_timesteps`` and so end at the same noise.
-    """
-    scale = 1000 / n_timesteps
-    betas = torch.linspace(1e-4, 0.02, n_timesteps, dtype=torch.float64) * scale
-    alpha_bar = torch.cumprod(1 - betas.clamp(max=0.999), dim=0)
-    return torch.sqrt((1 - alpha_bar) / alpha_bar).float()  # (n_timesteps,)
-
-
-def select_sigmas(ladder: Tensor, n_steps: int, sigma_max: float | None = None) -> Tensor:
-    """Pick `n_steps` falling levels of the ladder, evenly spaced in log sigma, then 0.
-
-    Even spacing in log sigma is that of [dpm++]. Rungs are distinct, so where the ladder is coarse
-    the result may hold fewer than `n_steps` of them; with as many steps as rungs below `sigma_max`
-    it is all of those.
-    """
-    below = ladder if sigma_max is None else ladder[ladder <= sigma_max]
-    if len(below) == 0:
-        below = ladder[:1]
-    if n_steps < len(below):
-        log_sigma = below.log()
-        wanted = torch.linspace(float(log_sigma[-1]), float(log_sigma[0]), n_steps)
-        nearest = torch.cdist(wanted[:, None], log_sigma[:, None]).argmin(dim=1)
-        below = below[nearest.unique()]
-    return torch.cat([below.flip(0), below.new_zeros(1)])
-
-
-def shorten(sigmas: Tensor, strength: float) -> Tensor:
-    """Keep the last part of falling levels: a share `strength` of the steps, at least one."""
-    n_steps = len(sigmas) - 1
-    return sigmas[n_steps - max(1, round(strength * n_steps)) :]
-
-
-def timestep_weights(ladder: Tensor, mean: float = -0.6, std: float = 1.2) -> Tensor:
-    """Probability of each rung in training: log-normal in sigma ([edm] table 1)."""
-    log_sigma = ladder.double().log()
-    width = torch.gradient(log_sigma)[0]
-    density = torch.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * width
-    return density / density.sum()
-
-
-def denoising_loss(model: Model, z: Tensor, sigma: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
-    """Weighted squared error of the denoised latent ([edm] eq. 2 and table 1), per cell.
-
-    `scale` (D,) is a standard deviation for each latent dimension; the weight makes dimensions and
-    noise levels count alike for a model whose error is that of a Gaussian of this width.
-    """
-    sigma_, scale_ = sigma[:, None], scale[None, :]  # (B, 1), (1, D)
-    weight = (sigma_**2 + scale_**2) / (sigma_ * scale_) ** 2
-    error = model(z + sigma_ * noise, sigma) - z  # (B, D)
-    return (weight * error**2).mean(dim=1)  # (B,)
+"""A denoiser, or any function of (z, sigma)."""
 
 
 def sample_ddpm(

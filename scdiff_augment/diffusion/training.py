@@ -1,4 +1,10 @@
-"""Denoiser and condition classifiers, learnt from latents."""
+"""Denoiser and classifiers, trained on latents.
+
+References
+----------
+Karras et al. 2022, Elucidating the design space of diffusion-based generative models,
+arXiv:2206.00364 [edm].
+"""
 
 from __future__ import annotations
 
@@ -10,15 +16,28 @@ from torch import Tensor
 from scdiff_augment.compute.processes import share
 from scdiff_augment.compute.training_loop import training_steps
 
+from .classifier import LatentClassifier
 from .denoiser import Denoiser, NoiseMLP
-from .guidance import LatentClassifier
 from .mixture import class_mixture
-from .samplers import denoising_loss, timestep_weights
+from .samplers import Model
+from .schedule import timestep_weights
 
 BATCH = 256
 """Cells per training step."""
 
 NoisyBatch = Callable[[], tuple[Tensor, Tensor, Tensor]]
+
+
+def denoising_loss(model: Model, z: Tensor, sigma: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
+    """Weighted squared error of the denoised latent ([edm] eq. 2 and table 1), per cell.
+
+    `scale` (D,) is a standard deviation for each latent dimension; the weight makes dimensions and
+    noise levels count alike for a model whose error is that of a Gaussian of this width.
+    """
+    sigma_, scale_ = sigma[:, None], scale[None, :]  # (B, 1), (1, D)
+    weight = (sigma_**2 + scale_**2) / (sigma_ * scale_) ** 2
+    error = model(z + sigma_ * noise, sigma) - z  # (B, D)
+    return (weight * error**2).mean(dim=1)  # (B,)
 
 
 def denoiser_for(

@@ -2,3 +2,7 @@
 
 Imports nothing of the other rooms.
 """
+
+from .kinds import Expression, depth_normalised, detect_kind, put_together, take_apart
+
+__all__ = ["Expression", "depth_normalised", "detect_kind", "put_together", "take_apart"]

@@ -11,8 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scdiff_augment.annotation.new_cells import MARK, SOURCE
-
 
 def refuse_anndata(X: Any) -> None:
     """Point from AnnData to `oversample_adata`."""
@@ -79,16 +77,6 @@ def require_labels(y: Any, name: str = "y") -> None:
         raise ValueError(
             f"In {name}, labels mix strings with {type(labels.ravel()[first]).__name__}, first row "
             f"{first}. Use one type, for example labels.astype(str)."
-        )
-
-
-def require_condition_name(name: Any) -> None:
-    """Refuse names that can't be a column of obs beside those that mark synthetic cells."""
-    if not isinstance(name, str) or not name or name in (MARK, SOURCE) or "/" in name:
-        raise ValueError(
-            f"a condition must be named by a string other than '', '{MARK}' and '{SOURCE}', which "
-            f"are columns of obs for synthetic cells, and without '/', which files can't hold in "
-            f"names of columns; got {name!r}. Use another name."
         )
 
 

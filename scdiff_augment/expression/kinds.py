@@ -32,6 +32,26 @@ CELLS_INSPECTED = 2000
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The scale of a matrix, to which new cells are brought.
+
+    Attributes
+    ----------
+    kind : {"counts", "log1p", "real"}
+        What the matrix holds.
+    total : float or None
+        For "log1p": the sum of expm1 that all cells share, if they do.
+    """
+
+    kind: Kind
+    total: float | None = None
+
+    def bring(self, values: NDArray, factor: NDArray | None = None) -> NDArray[np.float32]:
+        """Bring new counts or values to this scale; see `put_together`."""
+        return put_together(values, self.kind, total=self.total, factor=factor)
+
+
+@dataclass(frozen=True)
 class Expression:
     """A matrix taken apart: what is modelled, and what leads back to the input's scale.
 
@@ -52,6 +72,11 @@ class Expression:
     values: NDArray[np.float32]
     factor: NDArray[np.float64] | None = None
     total: float | None = None
+
+    @property
+    def scale(self) -> Scale:
+        """The scale of the input."""
+        return Scale(self.kind, self.total)
 
 
 def detect_kind(X: NDArray) -> Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
@@ -23,6 +23,7 @@ from scdiff_augment.expression.checks import (
     require_labels,
 )
 from scdiff_augment.expression.kinds import CELLS_INSPECTED, detect_kind
+from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.streaming.block_sizes import as_csr, cells_per_block
 
 Draw = Callable[[NDArray], Any]
@@ -38,6 +39,12 @@ class GenerativeOverSampler(BaseOverSampler):
     A subclass implements `_fit_model`; validation, exact class counts, containers and dtypes
     are dealt with here.
     """
+
+    _of_a_call: ClassVar[tuple[str, ...]] = ()
+    """Attributes that a call of `fit_resample` leaves where it drew cells; dropped by the next."""
+
+    expression: str = "auto"
+    balance: float = 0.5
 
     def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> GenerativeOverSampler:
         """Check X and y and find ``sampling_strategy_``; nothing is trained.
@@ -59,36 +66,6 @@ class GenerativeOverSampler(BaseOverSampler):
         refuse_anndata(X)
         require_labels(y)
         return super().fit(X, y, **params)
-
-    def fit_resample(self, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, Any]:
-        """Learn the real cells and append synthetic ones.
-
-        Parameters
-        ----------
-        X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
-            Counts, log1p of depth-normalised counts, or any real matrix. Finite.
-        y : array-like of shape (n_cells,)
-            Class of each cell.
-        **params : dict
-            Passed on as imbalanced-learn does.
-
-        Returns
-        -------
-        X_resampled : same container as X, of shape (n_cells + n_new, n_genes)
-            The real cells, first and unchanged, then the synthetic ones, class by class.
-        y_resampled : same container as y, of shape (n_cells + n_new,)
-            Their classes.
-
-        Raises
-        ------
-        TypeError
-            If X is an AnnData; `oversample_adata` takes those.
-        ValueError
-            If X holds NaN or infinity, contradicts `expression`, or y has one class.
-        """
-        refuse_anndata(X)
-        require_labels(y)
-        return super().fit_resample(X, y, **params)
 
     @abstractmethod
     def _fit_model(
@@ -130,7 +107,7 @@ class GenerativeOverSampler(BaseOverSampler):
         return X_checked, y, binarize_y
 
     def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
-        for name in ("generator_", "history_", "synthetic_source_", "annotations_"):
+        for name in self._of_a_call:
             self.__dict__.pop(name, None)  # of an earlier call
         annotations = {
             name: require_annotation(name, values, len(y))
@@ -142,15 +119,12 @@ class GenerativeOverSampler(BaseOverSampler):
             return X.copy(), y.copy()
         labels = np.array(wanted, dtype=y.dtype)
         matrix = self._readable(X)
-        kind = getattr(self, "expression", "auto")
-        used = cells_with_counts(matrix, y, kind_of_matrix(matrix) if kind == "auto" else kind)
-        _, codes, counts = np.unique(y[used], return_inverse=True, return_counts=True)
-        # Rare types are seen more often in training; by default not equally often.
-        weight = counts[codes] ** -float(getattr(self, "balance", 0.5))
+        kind = kind_of_matrix(matrix) if self.expression == "auto" else self.expression
+        used = cells_with_counts(matrix, y, kind)
         draw = self._fit_model(
             matrix if used.all() else matrix[used],
             y[used],
-            weight,
+            balanced_weights(y[used], self.balance),
             check_random_state(self.random_state),
             **{name: values[used] for name, values in annotations.items()},
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -13,16 +12,13 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from scdiff_augment.codec.counts import CountCodec
-from scdiff_augment.compute import processes as team
-from scdiff_augment.compute.devices import device_of
-from scdiff_augment.compute.training_loop import bounded_threads
 from scdiff_augment.expression.genes import match_genes
 from scdiff_augment.expression.hashes import cell_hashes, overlap
 from scdiff_augment.expression.kinds import Expression
 from scdiff_augment.generator import LatentDiffusion
 
 
-def adapted(
+def adapted_to_fold(
     model: LatentDiffusion,
     parts: Expression,
     genes: NDArray | None,
@@ -63,24 +59,14 @@ def adapted(
             "itself lose what it has learnt."
         )
     notes = _look_for_overlap(model, parts, genes, on_overlap)
-    ours = copy.copy(model).set_params(**parameters)
-    ours.classifiers_, ours.conditions_, ours.gene_shifts_, ours._codes = {}, {}, {}, {}
-    ours.history_ = {
-        "notes": notes,
-        "n_latent": model.history_["n_latent"],
-        "expression": parts.kind,
-    }
-    ours._reset_randomness()
-    if (parts.kind == "real") != (model._kind == "real"):
+    if (parts.kind == "real") != (model.scale_.kind == "real"):
         raise ValueError(
-            f"generator was fitted on {model._kind} values, and X holds {parts.kind} values. Pass "
-            f"X on a scale that both can be read from: counts, or log1p of normalised counts."
+            f"generator was fitted on {model.scale_.kind} values, and X holds {parts.kind} values. "
+            f"Pass X on a scale that both can be read from: counts, or log1p of normalised counts."
         )
-    ours._kind, ours._total = parts.kind, parts.total
     if _same_genes(model, genes, parts.values.shape[1]):
         _require_same_sizes(model, parts)
-        ours._hold(parts)
-        return ours
+        return model.adapted(parts, notes=notes, **parameters)
     if genes is None or model.genes_ is None:
         whose = "X has no gene names" if genes is None else "generator was fitted without them"
         raise ValueError(
@@ -94,18 +80,12 @@ def adapted(
         )
     _require_same_sizes(model, parts)
     columns, report = match_genes(genes, model.genes_)
-    ours.history_["notes"].append(f"genes of the pretrained generator: {report}")
+    notes.append(f"genes of the pretrained generator: {report}")
     if model.codec_.columns_ is not None:
         raise ValueError(
             "generator was itself adapted to other genes; pass the model that it was made from."
         )
-    with bounded_threads(ours.n_jobs), team.on_device(device_of(ours.device)):
-        ours.codec_ = model.codec_.for_genes(columns, parts, ours._torch, model.decoder_steps)
-    ours.genes_, ours.n_features_in_ = genes, len(genes)
-    hashes = model.training_hashes_, cell_hashes(parts, genes)  # the decoder has seen these too
-    ours.training_hashes_ = np.concatenate(hashes)
-    ours._hold(parts)
-    return ours
+    return model.adapted(parts, genes=genes, columns=columns, notes=notes, **parameters)
 
 
 def _same_genes(model: LatentDiffusion, genes: NDArray | None, n_genes: int) -> bool:

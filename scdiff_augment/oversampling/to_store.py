@@ -15,13 +15,15 @@ from scipy import sparse
 
 from scdiff_augment.annotation.new_cells import KEY
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
-from scdiff_augment.backbone import generators
+from scdiff_augment.compute.randomness import generators
 from scdiff_augment.expression.checks import cast
 from scdiff_augment.expression.hashes import digest
+from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.sampling.blocks import block_on_scale
-from scdiff_augment.sampling.plan import Drawing
+from scdiff_augment.sampling.plan import SamplingPlan
+from scdiff_augment.sampling.requests import Request
 from scdiff_augment.sampling.to_store import made_blocks
 from scdiff_augment.streaming.block_sizes import as_csr, block_sizes, cells_per_block
 from scdiff_augment.streaming.blocks import Slices, as_blocks
@@ -66,7 +68,7 @@ def oversample_to_store(
     y = labels_of(obs, label_key).to_numpy()
     given = {name: key for name, key in keys.items() if key is not None}
     annotations = {name: labels_of(obs, key).to_numpy() for name, key in given.items()}
-    labels = sampler._plan(y)
+    labels = sampler.classes_to_make(y)
     used, content = _used_cells(blocks, sampler.expression)
     n_genes = blocks.shape[1]
     some = blocks.read(0, 1)
@@ -77,7 +79,7 @@ def oversample_to_store(
         {"X": some.dtype},
         sparse.issparse(some),
     )
-    plan = {
+    made_from = {
         "set of real cells": [len(y), n_genes, content],
         "label_key": label_key,
         "keys": given,
@@ -89,15 +91,15 @@ def oversample_to_store(
         "block size": [blocks.size, cells_per_block(n_genes)],
     }
     seed = int(generators(sampler.random_state)[0].integers(2**32))  # a random_state, too
-    with CellStore(out, layout, plan, seed, overwrite=overwrite) as store:
+    with CellStore(out, layout, made_from, seed, overwrite=overwrite) as store:
         like = start_cells(y[used], labels, np.random.default_rng(store.seed))
         new = {name: values[used][like] for name, values in annotations.items()}
         near = np.flatnonzero(used)[like]
-        model = drawing = None
+        model = drawn = None
         if len(labels):
             truth = {name: values[used] for name, values in annotations.items()}
             model = _model(store, blocks.where(used), y[used], truth, sampler)
-            drawing = _drawing(model, {"y": labels, **new}, sampler, store.folder, blocks, near)
+            drawn = _plan(model, {"y": labels, **new}, sampler, store.folder, blocks, near)
             sampler.generator_, sampler.history_, sampler.annotations_ = model, model.history_, new
         sampler.synthetic_source_ = near if sampler.strength < 1 else np.full(len(labels), -1)
 
@@ -120,16 +122,18 @@ def oversample_to_store(
             if number < len(copied):
                 rows = layout.span(number)
                 store.append(number, {"X": _stored(blocks.read(rows.start, rows.stop), layout)})
-        if model is not None and drawing is not None:
+        if drawn is not None:
+            plan, request = drawn
             todo = [number for number in store.todo if number >= len(copied)]
             for number, matrices in made_blocks(
-                model,
-                _parts(todo, drawing, layout, len(y)),
+                plan,
+                _parts(todo, request, layout, len(y)),
                 block_on_scale,
                 store.seed,
                 client=client,
                 n_blocks=len(todo),
                 first=len(copied),
+                verbose=sampler.verbose,
             ):
                 store.append(number, {"X": _cast(matrices["X"], layout)})
         return store.finish()
@@ -156,9 +160,8 @@ def _model(
     """Learn the cells, or take the model that was learnt before an interruption."""
     folder = store.folder / "model"
     if not (folder / "model.json").is_file():
-        _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-        weight = counts[codes] ** -float(sampler.balance)
-        learnt = sampler._unfitted(store.seed)
+        weight = balanced_weights(y, sampler.balance)
+        learnt = sampler.unfitted_model(store.seed)
         learnt.fit(cells, groups=y, sample_weight=weight)
         for name, labels in {"y": y, **annotations}.items():
             learnt.add_condition(name, labels)
@@ -167,14 +170,14 @@ def _model(
     return model.set_params(device=sampler.device, n_jobs=sampler.n_jobs, verbose=sampler.verbose)
 
 
-def _drawing(
+def _plan(
     model: LatentDiffusion,
     wanted: Mapping[str, NDArray],
     sampler: DiffusionOversampler,
     folder: Path,
     blocks: Slices,
     near: NDArray[np.intp],
-) -> Drawing:
+) -> tuple[SamplingPlan, Request]:
     """How the new cells are drawn; real cells that they start from are encoded once."""
     start = None
     if sampler.strength < 1:
@@ -188,7 +191,7 @@ def _drawing(
                 np.save(stream, latents)
             (folder / "start.new").replace(file)
         start = np.load(file)
-    return model._drawing(
+    return model.plan(
         wanted,
         len(near),
         guidance_scale=sampler.guidance_scale,
@@ -197,16 +200,15 @@ def _drawing(
         strength=sampler.strength,
         temperature=sampler.temperature,
         latents=start,
-    )[0]
+    )
 
 
 def _parts(
-    numbers: list[int], drawing: Drawing, layout: Layout, n_real: int
-) -> Iterator[tuple[int, Drawing, int]]:
+    numbers: list[int], request: Request, layout: Layout, n_real: int
+) -> Iterator[tuple[int, Request]]:
     for number in numbers:
         rows = layout.span(number)
-        part = drawing.part(slice(rows.start - n_real, rows.stop - n_real))
-        yield number, part, layout.blocks[number]
+        yield number, request.part(slice(rows.start - n_real, rows.stop - n_real))
 
 
 def _stored(matrix: Any, layout: Layout) -> Any:

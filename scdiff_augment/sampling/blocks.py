@@ -2,67 +2,46 @@
 
 from __future__ import annotations
 
-import copy
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scdiff_augment.compute.devices import device_of
-from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.streaming.blocks import Matrix
 
 from .draw import drawer
-from .plan import Drawing
-
-if TYPE_CHECKING:
-    from scdiff_augment.generator import LatentDiffusion
-    from scdiff_augment.streaming.blocks import Matrix
+from .plan import SamplingPlan
+from .requests import Request
 
 _one_at_a_time = threading.Lock()
 """Thread counts belong to the process: two blocks at once would change each other's."""
 
 
-def lean(model: LatentDiffusion) -> LatentDiffusion:
-    """Copy what draws cells, without what remembers those of `fit`: it is sent to workers."""
-    ours = copy.copy(model)
-    for name, nothing in (
-        ("_z", None),
-        ("_weight", None),
-        ("_kept", None),
-        ("_codes", {}),
-        ("history_", {}),
-    ):
-        setattr(ours, name, nothing)
-    ours.training_hashes_ = np.empty(0, dtype=np.uint64)
-    return ours.set_params(verbose=False, device=str(device_of(model.device)))
-
-
-def draw_block(model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int) -> Any:
-    """Draw all cells of a drawing.
+def draw_block(plan: SamplingPlan, request: Request, seed: int, number: int) -> Any:
+    """Draw all cells of a request.
 
     Parameters
     ----------
-    model : LatentDiffusion
-    drawing : Drawing
+    plan : SamplingPlan
+    request : Request
         Of these cells alone.
-    n : int
-        How many.
     seed, number : int
         Seed of the run, and number of the block.
 
     Returns
     -------
-    values : csr_matrix of counts, or ndarray of real values, (n, n_genes), float32
-    factor : ndarray of shape (n,), or None
+    values : csr_matrix of counts, or ndarray of real values, (n_cells, n_genes), float32
+    factor : ndarray of shape (n_cells,), or None
         Scale of log1p values.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    with _one_at_a_time, bounded_threads(model.n_jobs):
-        return drawer(model, drawing).stored(slice(0, n), generator, rng)
+    with _one_at_a_time, bounded_threads(plan.n_jobs):
+        return drawer(plan).stored(request, generator, rng)
 
 
 def log_values(
@@ -78,21 +57,21 @@ def log_values(
 
 
 def annotated_block(
-    model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int
+    plan: SamplingPlan, request: Request, seed: int, number: int
 ) -> dict[str, Matrix]:
     """Matrices of a block as `LatentDiffusion.sample_adata` lays them out."""
-    values, factor = draw_block(model, drawing, n, seed, number)
-    if model._kind == "real":
+    values, factor = draw_block(plan, request, seed, number)
+    if plan.scale.kind == "real":
         return {"X": values}
-    total = 1e4 if model._kind == "counts" else model._total
+    total = 1e4 if plan.scale.kind == "counts" else plan.scale.total
     return {"X": log_values(values, total, factor), "layers/counts": values}
 
 
 def block_on_scale(
-    model: LatentDiffusion, drawing: Drawing, n: int, seed: int, number: int
+    plan: SamplingPlan, request: Request, seed: int, number: int
 ) -> dict[str, Matrix]:
     """One matrix on the scale that the model was fitted on, as an oversampled file holds it."""
-    values, factor = draw_block(model, drawing, n, seed, number)
-    if model._kind != "log1p":
+    values, factor = draw_block(plan, request, seed, number)
+    if plan.scale.kind != "log1p":
         return {"X": values}
-    return {"X": log_values(values, model._total, factor)}
+    return {"X": log_values(values, plan.scale.total, factor)}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from scdiff_augment.diffusion import samplers as diffusion
+from scdiff_augment import diffusion
 from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.samplers import Model
 

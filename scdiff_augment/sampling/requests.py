@@ -4,53 +4,84 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiff_augment.diffusion.guidance import LatentClassifier
-from scdiff_augment.expression.checks import require_codes
+from scdiff_augment.conditions.conditions import Conditions, class_codes
 
 GUIDANCE = 1.25
-"""Guidance scale of `LatentDiffusion.sample`: with it, judges that learnt from other real cells
+"""Guidance scale of `LatentDiffusion.sample`: with it, classifiers trained on other real cells
 call new cells what they were asked to be about as often as real ones. With 1, what the latent
 loses of a class is missing."""
 
 
-class Outer(NamedTuple):
-    """The condition whose classes are the groups, and the group of each cell."""
-
-    name: str
-    groups: NDArray[np.int64]
-    n_groups: int
-
-
-class Carried(NamedTuple):
-    """Targets whose unseen combinations were replaced by seen ones, and the way back.
+@dataclass(frozen=True)
+class Request:
+    """Cells that are asked for; combinations never seen are replaced by seen ones, and moved.
 
     Attributes
     ----------
-    targets : dict of str to Tensor of shape (B,)
-        Class of each cell per condition.
-    steering : dict of str to Tensor of shape (B,)
+    n_cells : int
+    targets : dict of str to Tensor of shape (n_cells,)
+        Class that each cell is steered to, by condition.
+    steering : dict of str to Tensor of shape (n_cells,)
         1 where a condition steers, 0 where it need not; conditions without effects are not here.
-    shift : Tensor of shape (B, n_latent) or None
+    shift : Tensor of shape (n_cells, n_latent) or None
         What to add to the latents.
-    classes : dict of str to Tensor of shape (B,)
-        Class of each cell per condition as it was asked for; its genes are this class's.
+    classes : dict of str to Tensor of shape (n_cells,)
+        Class of each cell as it was asked for, by condition; its genes are this class's.
+    start : Tensor of shape (n_cells, n_latent) or None
+        Latents to start from; None starts from noise alone.
+    asked : dict of str to Tensor of shape (n_cells,)
+        Class of each cell in every condition that was named, those of guidance scale 0 too.
     """
 
-    targets: dict[str, Tensor]
-    steering: dict[str, Tensor]
-    shift: Tensor | None
-    classes: dict[str, Tensor]
+    n_cells: int
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    steering: dict[str, Tensor] = field(default_factory=dict)
+    shift: Tensor | None = None
+    classes: dict[str, Tensor] = field(default_factory=dict)
+    start: Tensor | None = None
+    asked: dict[str, Tensor] = field(default_factory=dict)
 
-    def share_of(self, name: str, block: slice) -> float | Tensor:
-        """Factor on a condition's guidance scale."""
-        return self.steering[name][block] if name in self.steering else 1.0
+    def part(self, rows: slice) -> Request:
+        """Return the request for consecutive cells alone, with tensors of its own."""
+
+        def cut(tensor: Tensor | None) -> Any:
+            return None if tensor is None else tensor[rows].clone()
+
+        return Request(
+            len(range(self.n_cells)[rows]),
+            {name: cut(codes) for name, codes in self.targets.items()},
+            {name: cut(steer) for name, steer in self.steering.items()},
+            cut(self.shift),
+            {name: cut(codes) for name, codes in self.classes.items()},
+            cut(self.start),
+            {name: cut(codes) for name, codes in self.asked.items()},
+        )
+
+    def on(self, device: torch.device) -> Request:
+        """Return the same request with its tensors on a device."""
+        return replace(
+            self,
+            targets={name: codes.to(device) for name, codes in self.targets.items()},
+            steering={name: steer.to(device) for name, steer in self.steering.items()},
+            shift=None if self.shift is None else self.shift.to(device),
+            classes={name: codes.to(device) for name, codes in self.classes.items()},
+            start=None if self.start is None else self.start.to(device),
+        )
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """Return numbers of the combinations of classes, (n_cells,); None without any."""
+        codes = [c.cpu().numpy() for c in self.classes.values()]
+        if len(codes) < 2:
+            return codes[0] if codes else None
+        return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
 
 
 def resolve(
@@ -87,18 +118,6 @@ def resolve(
     return targets, n
 
 
-def class_codes(name: str, labels: Sequence[Any] | NDArray, classes: NDArray) -> NDArray[np.int64]:
-    """Positions of the labels among the classes of a condition."""
-    positions = {label: code for code, label in enumerate(classes.tolist())}
-    labels = np.asarray(labels).tolist()
-    unknown = [label for label in labels if label not in positions]
-    if unknown:
-        raise ValueError(
-            f"condition '{name}' has no class {unknown[0]!r}; its classes are {classes.tolist()}."
-        )
-    return np.array([positions[label] for label in labels], dtype=np.int64)
-
-
 def scales_of(
     guidance_scale: float | Mapping[str, float], names: Sequence[str]
 ) -> dict[str, float]:
@@ -127,28 +146,44 @@ def scales_of(
     return scales
 
 
-def carry_over(
-    classifiers: Mapping[str, LatentClassifier],
-    wanted: Mapping[str, Tensor],
-    known: Mapping[str, NDArray],
-) -> Carried:
+def request_of(
+    asked: Mapping[str, Tensor],
+    scales: Mapping[str, float],
+    conditions: Conditions,
+    n_cells: int,
+    start: Tensor | None = None,
+) -> Request:
     """Replace combinations that were never seen by ones that were, and a shift.
+
+    Parameters
+    ----------
+    asked : mapping of str to Tensor of shape (n_cells,)
+        Class of each cell, by condition.
+    scales : mapping of str to float
+        Guidance scale of each condition; one of 0 does not steer.
+    conditions : Conditions
+        Those that are known.
+    n_cells : int
+        How many cells.
+    start : Tensor of shape (n_cells, n_latent), optional
+        Latents to start from.
 
     Raises
     ------
     ValueError
         If no group tells what a class would change.
     """
+    wanted = {name: codes for name, codes in asked.items() if scales[name] > 0}
     targets, steering, shift = dict(wanted), {}, None
     for name, labels in wanted.items():
-        effects = classifiers[name].effects
+        effects = conditions.learnt[name].effects
         if effects is None or effects.within not in wanted:
             continue
         groups = wanted[effects.within]
         base, moved, steer = effects.carry(groups, labels)
         if (base < 0).any():
             i = int((base < 0).nonzero()[0, 0])
-            group, label = known[effects.within][groups[i]], known[name][labels[i]]
+            group, label = conditions[effects.within][groups[i]], conditions[name][labels[i]]
             raise ValueError(
                 f"no cell of {effects.within} '{group}' has {name} '{label}', and no other "
                 f"{effects.within} was seen both with it and with what '{group}' was seen with, so "
@@ -156,43 +191,7 @@ def carry_over(
             )
         targets[name], steering[name] = base, steer.float()
         shift = moved if shift is None else shift + moved
-    return Carried(targets, steering, shift, dict(wanted))
-
-
-def groups_of(
-    name: str, within: Mapping[str, Any], n_cells: int, known: Mapping[str, NDArray]
-) -> Outer:
-    """Read the groups that a condition is learnt within.
-
-    Raises
-    ------
-    ValueError
-        If they are not those of one condition that was added before.
-    """
-    if len(within) != 1 or next(iter(within)) not in known or name in within:
-        raise ValueError(
-            f"within must map the name of one other condition to these cells' classes, got "
-            f"{list(within)} for '{name}'; known are {list(known)}. Add that condition first."
-        )
-    ((outer, labels),) = within.items()
-    require_codes(f"within['{outer}']", labels, n_cells)
-    classes = known[outer]
-    return Outer(outer, class_codes(outer, np.asarray(labels), classes), len(classes))
-
-
-def require_same_groups(
-    name: str,
-    classes: NDArray,
-    classifiers: Mapping[str, LatentClassifier],
-    known: Mapping[str, NDArray],
-) -> None:
-    """Refuse other classes for a condition that another one was learnt within."""
-    inner = [k for k, c in classifiers.items() if c.effects and c.effects.within == name]
-    if inner and classes.tolist() != known[name].tolist():
-        raise ValueError(
-            f"condition '{inner[0]}' was learnt within '{name}', whose classes "
-            f"{known[name].tolist()} can no longer change. Fit again, or use another name."
-        )
+    return Request(n_cells, targets, steering, shift, wanted, start, dict(asked))
 
 
 def require_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -4,133 +4,157 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anndata as ad
 import numpy as np
 import torch
 import zarr
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scdiff_augment.annotation.new_cells import KEY, new_obs, new_var, provenance_of
+from scdiff_augment.annotation.new_cells import KEY, new_obs, new_var
 from scdiff_augment.compute.devices import device_of
-from scdiff_augment.expression.hashes import digest
 from scdiff_augment.streaming.block_sizes import block_sizes, cells_per_block
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 
-from .blocks import annotated_block, lean
-from .plan import Drawing
-
-if TYPE_CHECKING:
-    from scdiff_augment.generator import LatentDiffusion
+from .blocks import annotated_block
+from .plan import SamplingPlan
+from .requests import Request
 
 MakeBlock = Callable[..., dict[str, Any]]
-"""(model, drawing, n cells, seed, number of the block) -> matrices of the block."""
+"""(plan, request, seed, number of the block) -> matrices of the block."""
 
 
 def sample_to_store(
-    model: LatentDiffusion,
-    conditions: Mapping[str, Any],
-    n: int | None,
-    options: dict[str, Any],
+    plan: SamplingPlan,
+    request: Request,
     out: Path,
     *,
+    labels: Mapping[str, NDArray],
+    n_genes: int,
+    genes: NDArray | None,
+    sources: list[str] | None,
+    provenance: Mapping[str, Any],
+    random_state: Any,
+    rng: np.random.Generator,
     client: Any = None,
     overwrite: bool = False,
+    verbose: bool = False,
 ) -> Path:
-    """Draw cells into a zarr store; see `LatentDiffusion.sample_adata`."""
-    drawing, wanted, n_cells = model._drawing(conditions, n, **options)
-    start = options.pop("start")
-    n_genes, counted = model.n_features_in_, model._kind != "real"
-    single = np.dtype(np.float32)
+    """Draw cells into a zarr store; see `LatentDiffusion.sample_adata`.
+
+    Parameters
+    ----------
+    plan, request
+        How which cells are drawn.
+    out : Path
+        The store.
+    labels : mapping of str to ndarray of shape (n_cells,)
+        Class of each cell, by condition.
+    n_genes, genes
+        Number of genes, and their names where they have any.
+    sources : list of str or None
+        Name of the real cell that each started from.
+    provenance : mapping
+        Kept in ``uns``.
+    random_state : object
+        The model's; a store is only resumed for the same seed.
+    rng : numpy.random.Generator
+        Source of the store's own seed.
+    client, overwrite, verbose
+        As for `LatentDiffusion`.
+    """
+    counted, single = plan.scale.kind != "real", np.dtype(np.float32)
     layout = Layout(
-        block_sizes(n_cells, cells_per_block(n_genes)),
+        block_sizes(request.n_cells, cells_per_block(n_genes)),
         n_genes,
         {"X": single, "layers/counts": single} if counted else {"X": single},
         counted,
     )
-    plan = {
-        "number of cells": n_cells,
-        "conditions": {name: _hash([codes]) for name, codes in wanted.items()},
-        "options": {k: str(v) for k, v in options.items()} | {"steps": drawing.sigmas.tolist()},
-        "start": None if drawing.start is None else _hash([drawing.start]),
-        "model": model_hash(model),
-        "sampler": model.sampler,
-        "overdispersion": float(model.overdispersion),
-        "device": str(device_of(model.device)),
-        "random_state": seed_of(model),
+    made_from = {
+        "number of cells": request.n_cells,
+        "conditions": {name: _hash([codes]) for name, codes in request.asked.items()},
+        "options": {**provenance["options"], "steps": plan.sigmas.tolist()},
+        "start": None if request.start is None else _hash([request.start]),
+        "model": f"{plan_hash(plan)}-{provenance['training_hash']}",
+        "sampler": plan.sampler,
+        "overdispersion": float(plan.overdispersion),
+        "device": str(device_of(plan.device)),
+        "random_state": seed_of(random_state),
         "block size": max(layout.blocks, default=0),
     }
-    seed = int(model._rng.integers(2**63))
-    with CellStore(out, layout, plan, seed, overwrite=overwrite) as store:
+    seed = int(rng.integers(2**63))
+    with CellStore(out, layout, made_from, seed, overwrite=overwrite) as store:
 
         def header(root: zarr.Group) -> None:
-            labels = {name: model.conditions_[name][c.numpy()] for name, c in wanted.items()}
-            sources = None
-            if start is not None:
-                sources = [str(name) for name in getattr(start, "index", range(n_cells))]
-            ad.io.write_elem(root, "obs", new_obs(labels, n_cells, sources))
-            ad.io.write_elem(root, "var", new_var(model.genes_, n_genes))
-            made = {**provenance_of(model, options), "seed": str(store.seed)}
-            ad.io.write_elem(root, "uns", {KEY: made})
+            ad.io.write_elem(root, "obs", new_obs(labels, request.n_cells, sources))
+            ad.io.write_elem(root, "var", new_var(genes, n_genes))
+            ad.io.write_elem(root, "uns", {KEY: {**provenance, "seed": str(store.seed)}})
 
         store.begin(header)
-        parts = ((i, drawing.part(layout.span(i)), layout.blocks[i]) for i in store.todo)
+        parts = ((number, request.part(layout.span(number))) for number in store.todo)
         for number, matrices in made_blocks(
-            model, parts, annotated_block, store.seed, client=client, n_blocks=len(store.todo)
+            plan,
+            parts,
+            annotated_block,
+            store.seed,
+            client=client,
+            n_blocks=len(store.todo),
+            verbose=verbose,
         ):
             store.append(number, matrices)
         return store.finish()
 
 
 def made_blocks(
-    model: LatentDiffusion,
-    parts: Iterator[tuple[int, Drawing, int]],
+    plan: SamplingPlan,
+    parts: Iterator[tuple[int, Request]],
     make: MakeBlock,
     seed: int,
     *,
     client: Any,
     n_blocks: int,
     first: int = 0,
+    verbose: bool = False,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (number, matrices) of each (number, drawing, cells), in order.
+    """Yield (number, matrices) of each (number, request), in order.
 
     Blocks have seeds by their number less `first`.
     """
-    bar = tqdm(total=n_blocks, desc="blocks", disable=not model.verbose)
-    ours = lean(model)
+    plan = replace(plan, device=str(device_of(plan.device)))
     if client is None:
         results: Iterator[Any] = (
-            (number, make(ours, drawing, n, seed, number - first)) for number, drawing, n in parts
+            (number, make(plan, request, seed, number - first)) for number, request in parts
         )
     else:
         from scdiff_augment.streaming.dask_cluster import in_order
 
-        tasks = ((number, (drawing, n, seed, number - first)) for number, drawing, n in parts)
-        results = in_order(client, make, ours, tasks)
-    with bar:
+        tasks = ((number, (request, seed, number - first)) for number, request in parts)
+        results = in_order(client, make, plan, tasks)
+    with tqdm(total=n_blocks, desc="blocks", disable=not verbose) as bar:
         for result in results:
             yield result
             bar.update()
 
 
-def seed_of(model: LatentDiffusion) -> int | None:
-    """Return the model's seed, where it has one that says something."""
-    state = model.random_state
-    return int(state) if isinstance(state, int | np.integer) else None
+def seed_of(random_state: Any) -> int | None:
+    """Return a seed, where it is one that says something."""
+    return int(random_state) if isinstance(random_state, int | np.integer) else None
 
 
-def model_hash(model: LatentDiffusion) -> str:
-    """Hash what draws cells: the networks, and which cells they were learnt from."""
-    modules = [model.denoiser_, *model.classifiers_.values()]
-    modules += [m for m in vars(model.codec_).values() if isinstance(m, torch.nn.Module)]
+def plan_hash(plan: SamplingPlan) -> str:
+    """Hash what draws cells."""
+    modules = [plan.denoiser, *plan.classifiers.values()]
+    modules += [m for m in vars(plan.codec).values() if isinstance(m, torch.nn.Module)]
     tensors = [t for module in modules for t in module.state_dict().values()]
-    tensors += model.gene_shifts_.values()
-    arrays = (v for v in vars(model.codec_).values() if isinstance(v, np.ndarray))
+    tensors += plan.gene_effects.values()
+    arrays = (v for v in vars(plan.codec).values() if isinstance(v, np.ndarray))
     tensors += [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
-    return f"{_hash(tensors)}-{digest(model.training_hashes_)}"
+    return _hash(tensors)
 
 
 def _hash(tensors: list[Tensor]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scdiff_augment.codec.count_draws import ROWS
+ROWS = 512
+"""Cells whose counts are drawn at a time: their numbers stay in the processor's cache."""
 
 ENTRIES = 16_000_000
 """Cells × genes of a block, 64 MB in single precision; of over 31,250 genes it has 512 cells."""

@@ -6,24 +6,14 @@ import time
 import numpy as np
 import pytest
 import torch
-from scdiff_bench.speed import (
-    cells as speed_cells,
-)
-from scdiff_bench.speed import (
-    findings as speed_findings,
-)
-from scdiff_bench.speed import (
-    page as speed_page,
-)
-from scdiff_bench.speed import (
-    run as speed,
-)
-from scdiff_bench.speed import (
-    tasks as speed_tasks,
-)
+from scdiff_bench.speed import cells as speed_cells
+from scdiff_bench.speed import findings as speed_findings
+from scdiff_bench.speed import page as speed_page
+from scdiff_bench.speed import run as speed
+from scdiff_bench.speed import tasks as speed_tasks
 
 from scdiff_augment import LatentDiffusion
-from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.compute.threads import bounded_threads
 
 
 def product_seconds():

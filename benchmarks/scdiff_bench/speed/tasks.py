@@ -40,7 +40,7 @@ def parts(n_cells: int, n_genes: int, threads: int, device: str = "cpu") -> dict
         Seconds of fit, condition, and, for 10,000 cells, of latents, decoding, and both.
     """
     from scdiff_augment import LatentDiffusion, as_blocks
-    from scdiff_augment.compute.training_loop import bounded_threads
+    from scdiff_augment.compute.threads import bounded_threads
     from scdiff_augment.generator import SAMPLING
     from scdiff_augment.sampling.draw import drawer
     from scdiff_augment.streaming.block_sizes import cells_per_block
@@ -54,22 +54,23 @@ def parts(n_cells: int, n_genes: int, threads: int, device: str = "cpu") -> dict
         model.add_condition("type", y)
     wanted = np.random.default_rng(1).choice(np.unique(y), DRAWN)
     as_sampler = {**SAMPLING, "guidance_scale": SCALE}
-    drawing, _, _ = model._drawing({"type": wanted}, DRAWN, **as_sampler)
+    plan, request = model.plan({"type": wanted}, DRAWN, **as_sampler)
+    chance = model.random_
     size = cells_per_block(n_genes)
-    blocks = [slice(i, min(i + size, DRAWN)) for i in range(0, DRAWN, size)]
-    ours = drawer(model, drawing)
+    blocks = [request.part(slice(i, min(i + size, DRAWN))) for i in range(0, DRAWN, size)]
+    ours = drawer(plan)
     with bounded_threads(threads):
         for _ in range(2):  # the first round wakes threads and memory
             with timed(row, "latents"):
                 for block in blocks:
-                    ours._latents(block, model._torch)
+                    ours.plan.latents(block, chance.torch)
             with timed(row, "sample_and_decode"):
                 for block in blocks:
-                    ours.stored(block, model._torch, model._rng)
+                    ours.stored(block, chance.torch, chance.numpy)
     row["cells_per_s"] = DRAWN / row["sample_and_decode_s"]
     if n_genes <= COUNTED:
         row["sample_gflop"] = gflop(
-            lambda: [ours.stored(block, model._torch, model._rng) for block in blocks]
+            lambda: [ours.stored(block, chance.torch, chance.numpy) for block in blocks]
         )
         row["fit_gflop"] = gflop(lambda: model.fit(as_blocks(X), groups=y))
     return row

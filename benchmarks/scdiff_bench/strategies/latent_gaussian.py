@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from scdiff_augment import DiffusionOversampler
-from scdiff_augment.backbone import generators
 from scdiff_augment.codec.choice import codec_for
 from scdiff_augment.codec.class_profiles import Piece
+from scdiff_augment.compute.randomness import generators
 from scdiff_augment.compute.stratified import normals
-from scdiff_augment.compute.training_loop import bounded_threads
+from scdiff_augment.compute.threads import bounded_threads
 from scdiff_augment.diffusion.mixture import class_mixture
 from scdiff_augment.expression.kinds import put_together, take_apart
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler

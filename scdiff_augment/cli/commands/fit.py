@@ -97,7 +97,7 @@ def fit(
         labels = {key: real.labels(key) for key in label_key or []}
         weight = None if weight_key is None else class_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
-        from scdiff_augment.expression.checks import require_condition_name
+        from scdiff_augment.annotation.new_cells import require_condition_name
         from scdiff_augment.generator import LatentDiffusion
 
         for key in labels:

@@ -176,7 +176,11 @@ def _adata(
         {},
         genes=model.genes_,
         sources=start.adata.obs_names.tolist() * len(weights),
-        provenance=provenance_of(model, {**options_, "weights": weights}),
+        provenance=provenance_of(
+            model.get_params(deep=False),
+            {**options_, "weights": weights},
+            model.training_hashes_,
+        ),
     )
     adata.obs[WEIGHT] = np.repeat(np.asarray(weights), len(start))
     return adata

@@ -173,7 +173,7 @@ def _made(
 
     wanted = {TYPE: t, name: target}
     moved = (z[control] + change(z)).astype(np.float32)
-    effects = model.classifiers_[name].effects
+    effects = model.conditions_.learnt[name].effects
     codes = [int(np.flatnonzero(model.conditions_[k] == v)[0]) for k, v in wanted.items()]
     return {
         "control": X[control],

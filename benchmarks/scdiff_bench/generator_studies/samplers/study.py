@@ -16,8 +16,7 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.models import check_model, make_model
 from scdiff_bench.generator_studies.parts import Output, StudyConfig
 
-from scdiff_augment import LatentDiffusion
-from scdiff_augment.diffusion import samplers as diffusion
+from scdiff_augment import LatentDiffusion, diffusion
 from scdiff_augment.metrics import forest_auc, mmd
 
 VERSION = 1

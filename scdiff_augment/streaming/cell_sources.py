@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdiff_augment.expression.checks import dense_matrix, require_genes, same_genes
 from scdiff_augment.expression.hashes import cell_hashes
-from scdiff_augment.expression.kinds import Expression, Kind, take_apart
+from scdiff_augment.expression.kinds import Expression, Kind, Scale, take_apart
 
 from .blocks import Blocks, as_blocks, is_stream
 from .checked_blocks import Block, checked, kind_of, require_kind
@@ -199,14 +199,13 @@ def apart(block: Block, kind: str, total: float | None) -> Expression:
     return replace(parts, total=total)
 
 
-def stream_parts(
-    blocks: Blocks, kind: Kind, total: float | None, n_genes: int, genes: Any
-) -> Iterator[Expression]:
+def stream_parts(blocks: Blocks, scale: Scale, n_genes: int, genes: Any) -> Iterator[Expression]:
     """Take all blocks of a stream apart, for a model of these genes.
 
     A model of counts reads counts and log1p values alike; the first block that has counts says
     which.
     """
+    kind = scale.kind
     found: Kind | None = None
     n_blocks = 0
     for block in checked(blocks):
@@ -216,7 +215,7 @@ def stream_parts(
             require_kind(block, found)
         block = block._replace(matrix=same_genes(block.dense(), blocks.genes, n_genes, genes))
         n_blocks += 1
-        yield apart(block, found or kind, total)
+        yield apart(block, found or kind, scale.total)
     if not n_blocks:
         raise ValueError("there is no cell to encode: the blocks are empty.")
 
