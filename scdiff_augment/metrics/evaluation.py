@@ -58,9 +58,10 @@ def evaluate(
         Class of each cell, to compute the metrics by class as well. Give labels for every set
         that is given, or for none.
     figures : sequence of str, optional
-        Names of the metrics to compute; all by default. The forests take by far the most time.
+        Names of the metrics to compute, among the keys of `scdiff_augment.metrics.scoring.IDEAL`;
+        all by default. The forests take by far the most time.
     max_cells : int, default=5000
-        At most this many cells of each set, and of each class.
+        Limit on the cells of each set, and of each class; larger sets are subsampled.
     n_repeats : int, default=1
         Number of repeats. Before each repeat but the first, the cells of `real` and `null` are
         pooled, shuffled and split again into sets of the same sizes. Values are means over the

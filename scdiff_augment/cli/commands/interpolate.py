@@ -73,7 +73,7 @@ def interpolate(
         float,
         typer.Option(
             help="Noise level to start from, in standard deviations of the latents: about the "
-            "distance between the classes or more. With less, cells stay near the --from class."
+            "distance between the classes or more. With less, cells stay near the first class."
         ),
     ] = 8.0,
     scale: Annotated[
