@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdiff_augment.annotation.new_cells import KEY
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.expression.checks import require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import take_apart
+from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampling.to_store import oversample_to_store
 
 from .oversampler import DiffusionOversampler

@@ -16,7 +16,7 @@ from scipy import sparse
 from tiny import make_model
 
 from scdiff_augment import LatentDiffusion
-from scdiff_augment.annotation.new_cells import KEY
+from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import SAMPLING
 from scdiff_augment.sampling import blocks as block_drawing
 from scdiff_augment.sampling import to_store as block_sampling

@@ -20,8 +20,8 @@ from distributed import LocalCluster
 from tiny import reseed
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
-from scdiff_augment.cli.models import class_weights
 from scdiff_augment.expression.kinds import depth_normalised
+from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.metrics import evaluate
 
 ROOT = Path(__file__).parents[1]
@@ -221,7 +221,7 @@ def test_start_cells_are_those_that_were_asked_for(here, model):
     assert found.obs["synthetic_source"].tolist() == chosen.obs_names.tolist()
     np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
     result = done("sample", "model", "more.h5ad", *start, "--n", "12")
-    assert "5 such cells for 12" in result.stderr
+    assert "12 cells are needed, but cells.h5ad has only 5 such cells" in result.stderr
     assert ad.read_h5ad("more.h5ad").n_obs == 12
 
 
@@ -230,7 +230,7 @@ def test_add_condition_is_add_condition_and_reads_the_models_genes(here):
     expected = LatentDiffusion.load("model", random_state=0)
     adata = small()
     types = adata.obs["cell_type"].to_numpy()
-    expected.add_condition("type", types, adata.to_df(), sample_weight=class_weights(types))
+    expected.add_condition("type", types, adata.to_df(), sample_weight=balanced_weights(types))
     more = small()[:, ::-1].copy()
     other = ad.AnnData(np.ones((100, 3)), more.obs, pd.DataFrame(index=["a", "b", "c"]))
     other.layers["counts"] = other.X
@@ -287,14 +287,14 @@ def test_oversample_is_oversample_adata(here):
     assert found.obs["donor"].tolist() == expected.obs["donor"].tolist()
 
 
-def test_oversample_with_a_model_says_that_it_has_seen_the_cells(here):
+def test_oversample_warns_that_a_model_has_seen_the_cells(here):
     arguments = ["--label-key", "cell_type", "--model", "model"]
     result = done("oversample", "cells.h5ad", "more.h5ad", *arguments)
     assert "has seen 100 of the 100 cells" in result.stderr
     result = run("oversample", "cells.h5ad", "x.h5ad", *arguments, "--on-overlap", "raise")
     assert result.exit_code == 2
     result = run("oversample", "heldout.h5ad", "x.h5ad", *arguments, "--decoder-steps", "3")
-    assert "--decoder-steps is about training" in result.stderr
+    assert "--decoder-steps concerns training" in result.stderr
     assert not Path("x.h5ad").exists()
 
 
@@ -359,12 +359,12 @@ def test_evaluate_compares_classes_with_themselves(here):
     done("oversample", "cells.h5ad", "more.h5ad", "--label-key", "cell_type", *STEPS)
     arguments = ["evaluate", "heldout.h5ad", "more.h5ad", "--trees", "5", "--out", "t.csv"]
     result = done(*arguments, "--label-key", "cell_type")
-    assert "more.h5ad: read the 80 synthetic cells of 180" in result.stderr
-    assert "real cells of T cells are left out" in result.stderr
-    assert "other proportions" in result.stderr
+    assert "more.h5ad: using the 80 synthetic cells of 180" in result.stderr
+    assert "real cells of T cells left out" in result.stderr
+    assert "class proportions differ" in result.stderr
     assert set(pd.read_csv("t.csv")["class"]) == {"all cells", "B cells", "NK cells"}
     result = done(*arguments, "--force", "--training", "heldout.h5ad")
-    assert "made by 'cell_type'; --label-key" in result.stderr
+    assert "made by class of 'cell_type'; --label-key" in result.stderr
     assert "100 of 100 real cells are in --training" in result.stderr
 
 
@@ -382,11 +382,11 @@ def test_evaluate_brings_files_to_one_scale_and_one_set_of_genes(here):
     logged.X = depth_normalised(logged.X.toarray())
     logged.write_h5ad("logged.h5ad")
     third = done("evaluate", "logged.h5ad", *arguments, "--layer", "X")
-    figures = {text.splitlines()[2].split()[1] for text in (first.stdout, third.stdout)}
-    assert len(figures) == 1
+    values = {text.splitlines()[2].split()[1] for text in (first.stdout, third.stdout)}
+    assert len(values) == 1
     only = ad.read_h5ad("synthetic.h5ad")
     only.X = only.layers["counts"]
     only.write_h5ad("counted.h5ad")
     result = run("evaluate", "logged.h5ad", "counted.h5ad", "--layer", "X")
     assert result.exit_code == 2
-    assert "counted.h5ad counts: they can't be compared" in result.stderr
+    assert "counted.h5ad holds counts, so they cannot be compared" in result.stderr

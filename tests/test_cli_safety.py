@@ -1,4 +1,4 @@
-"""Command line: nothing is lost or left half done, whatever happens; and as a process."""
+"""Command line: nothing is lost or left half written, whatever happens; and as a process."""
 
 import contextlib
 import os
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(here, monkeypa
     monkeypatch.setattr(LatentDiffusion, "load", never)
     monkeypatch.setattr(Path, "touch", read_only)
     result = run(*SAMPLE)
-    assert (result.exit_code, "can't be written: Permission denied" in result.stderr) == (2, True)
+    assert (result.exit_code, "cannot be written: Permission denied" in result.stderr) == (2, True)
 
 
 # --- as a process -------------------------------------------------------------------------------

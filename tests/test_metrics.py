@@ -1,4 +1,4 @@
-"""Figures of two sets of cells, against closed forms and naive computations."""
+"""Metrics of two sets of cells, against closed forms and naive computations."""
 
 import math
 import subprocess
@@ -158,7 +158,7 @@ def test_ilisi_of_mixed_and_separate_sets(twins):
 
 
 @pytest.mark.parametrize("kind", ["pca", "genes"])
-def test_a_forest_knows_separate_sets_and_not_equal_ones(twins, kind):
+def test_a_forest_tells_apart_separate_sets_but_not_equal_ones(twins, kind):
     real, null = twins
     assert metrics.forest_auc(real, real + 20, kind, n_estimators=20) == 1
     assert abs(metrics.forest_auc(real, null, kind, n_estimators=100) - 0.5) < 0.12
@@ -182,7 +182,7 @@ def test_a_forest_on_genes_sees_what_principal_components_hide(rng):
         metrics.telling_genes(real, synthetic, ["a", "b"])
 
 
-def test_knn_knows_separate_sets_and_not_equal_ones(twins):
+def test_knn_tells_apart_separate_sets_but_not_equal_ones(twins):
     real, null = twins
     assert metrics.knn_auc(real, real + 20) == 1
     assert abs(metrics.knn_auc(real, null) - 0.5) < 0.12
@@ -217,10 +217,10 @@ def test_density_and_coverage_of_identical_sets(twins):
     assert metrics.coverage(repeated, repeated) == 1
 
 
-@pytest.mark.parametrize("figure", [metrics.mmd, metrics.ilisi, metrics.knn_auc, metrics.coverage])
-def test_cells_that_do_not_differ_have_no_components(figure):
+@pytest.mark.parametrize("metric", [metrics.mmd, metrics.ilisi, metrics.knn_auc, metrics.coverage])
+def test_cells_that_do_not_differ_have_no_components(metric):
     with pytest.raises(ValueError, match="all 40 cells are the same"):
-        figure(np.ones((20, 3)), np.ones((20, 3)))
+        metric(np.ones((20, 3)), np.ones((20, 3)))
 
 
 def test_coverage_of_one_distribution_is_as_published(rng):
@@ -267,7 +267,7 @@ def test_markers_leave_out_small_classes_and_say_so(rng):
         metrics.marker_lfc_agreement(real, real, ["a"] * 30, labels)
     with pytest.raises(ValueError, match="`synthetic_labels` needs one label for each of the 30"):
         metrics.marker_lfc_agreement(real, real, labels, labels[:4])
-    with pytest.raises(ValueError, match=r"no label for 1 of 30 cells, first row 2"):
+    with pytest.raises(ValueError, match=r"no label for 1 of 30 cells, the first in row 2"):
         metrics.marker_lfc_agreement(
             real, real, [None if i == 2 else "a" for i in range(30)], labels
         )
@@ -287,11 +287,11 @@ def test_r2_is_read_at_the_genes_that_respond(rng):
         metrics.r2_top_genes(real, predicted, control, n_genes=1)
 
 
-@pytest.mark.parametrize("figure", PAIRED, ids=lambda f: f.__name__)
-def test_figures_leave_their_input_alone_and_repeat(figure, rng):
+@pytest.mark.parametrize("metric", PAIRED, ids=lambda f: f.__name__)
+def test_metrics_leave_their_input_alone_and_repeat(metric, rng):
     real, synthetic = rng.poisson(3.0, (2, 40, 10)).astype(np.float32)
     before = real.copy(), synthetic.copy()
-    first, again = figure(real, synthetic), figure(real, synthetic)
+    first, again = metric(real, synthetic), metric(real, synthetic)
     np.testing.assert_array_equal(
         np.asarray(first[-1] if isinstance(first, tuple) else first),
         np.asarray(again[-1] if isinstance(again, tuple) else again),
@@ -300,7 +300,7 @@ def test_figures_leave_their_input_alone_and_repeat(figure, rng):
     np.testing.assert_array_equal(synthetic, before[1])
 
 
-@pytest.mark.parametrize("figure", PAIRED, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("metric", PAIRED, ids=lambda f: f.__name__)
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
@@ -312,20 +312,20 @@ def test_figures_leave_their_input_alone_and_repeat(figure, rng):
         (sparse.csr_matrix, TypeError, r"`synthetic` must be dense, .* \.toarray"),
     ],
 )
-def test_figures_say_what_is_wrong_with_their_input(figure, spoil, error, message, rng):
+def test_metrics_say_what_is_wrong_with_their_input(metric, spoil, error, message, rng):
     real, synthetic = rng.poisson(3.0, (2, 40, 10)).astype(np.float32)
     with pytest.raises(error, match=message):
-        figure(real, spoil(synthetic))
+        metric(real, spoil(synthetic))
 
 
 def test_data_frames_must_name_the_same_genes(rng):
     real = pd.DataFrame(rng.normal(size=(9, 3)), columns=["A", "B", "C"])
     assert metrics.pcc(real, real) == pytest.approx(1)
-    with pytest.raises(ValueError, match=r"column 1 is 'B' in one and 'C' in .* \(2 differ\)"):
+    with pytest.raises(ValueError, match=r"column 1 is 'B' in `real` and 'C' in .* \(2 differ\)"):
         metrics.pcc(real, real[["A", "C", "B"]])
 
 
-def test_large_sets_are_drawn_down_to_the_same_number(twins):
+def test_large_sets_are_subsampled_to_the_same_number(twins):
     real, null = twins
     values = {metrics.mmd(real, null, max_cells=50, random_state=seed) for seed in range(3)}
     assert len(values) == 3
@@ -334,7 +334,7 @@ def test_large_sets_are_drawn_down_to_the_same_number(twins):
         metrics.knn_auc(real, null, max_cells=3)
 
 
-def test_the_package_and_its_figures_import_no_plotting():
+def test_the_package_and_its_metrics_import_no_plotting():
     code = (
         "import scdiff_augment, scdiff_augment.metrics, sys;"
         "print([m for m in ('matplotlib', 'scanpy', 'umap') if m in sys.modules])"

@@ -1,4 +1,4 @@
-"""Intervals hold as many further values as they say."""
+"""Intervals contain as many further values as they promise."""
 
 import numpy as np
 import pytest

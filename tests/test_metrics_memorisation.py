@@ -1,4 +1,4 @@
-"""Copies of training cells are found, and honest cells are not accused."""
+"""Copies of training cells are found, and cells that copy nothing are not taken for copies."""
 
 from itertools import combinations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scdiff_augment import metrics
-from scdiff_augment.metrics.memorisation import nearest
+from scdiff_augment.metrics.memorisation import nearest_distance
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_copies_have_ratio_zero_and_are_counted(sets):
     assert metrics.duplicates(held_out, copies, training) == (120, 1.0)
 
 
-def test_honest_cells_are_about_as_near_to_training_as_to_other_cells(sets):
+def test_independent_cells_are_about_as_near_to_training_as_to_other_cells(sets):
     training, held_out, new = sets
     assert metrics.nearest_neighbour_ratio(held_out, new, training) == pytest.approx(1, abs=0.08)
     exact, near = metrics.duplicates(held_out, new, training)
@@ -54,7 +54,7 @@ def test_nearest_over_subsets_equals_the_mean_of_all_subsets():
         expected = np.mean(
             [distance[:, list(chosen)].min(axis=1) for chosen in combinations(range(7), n)], axis=0
         )
-        np.testing.assert_allclose(nearest(points, others, n), expected)
+        np.testing.assert_allclose(nearest_distance(points, others, n), expected)
 
 
 def test_more_held_out_cells_do_not_change_the_ratio():
@@ -69,17 +69,19 @@ def test_more_held_out_cells_do_not_change_the_ratio():
 def test_ten_cells_of_a_rare_type_are_enough():
     rng = np.random.default_rng(0)
     training, held_out = rng.normal(size=(2, 10, 30))
-    honest = rng.normal(size=(200, 30))
+    independent = rng.normal(size=(200, 30))
     copies = training[rng.integers(10, size=200)] + rng.normal(scale=0.3, size=(200, 30))
-    assert metrics.nearest_neighbour_ratio(held_out, honest, training) == pytest.approx(1, abs=0.1)
+    assert metrics.nearest_neighbour_ratio(held_out, independent, training) == pytest.approx(
+        1, abs=0.1
+    )
     assert metrics.nearest_neighbour_ratio(held_out, copies, training) < 0.5
 
 
-@pytest.mark.parametrize("figure", [metrics.nearest_neighbour_ratio, metrics.duplicates])
-def test_training_cells_are_checked(sets, figure):
+@pytest.mark.parametrize("metric", [metrics.nearest_neighbour_ratio, metrics.duplicates])
+def test_training_cells_are_checked(sets, metric):
     training, held_out, new = sets
     with pytest.raises(ValueError, match=r"`real` and `training` .* 6 and 5"):
-        figure(held_out, new, training[:, :5])
+        metric(held_out, new, training[:, :5])
     with pytest.raises(ValueError, match="at least 2 cells, but `training` has 1"):
-        figure(held_out, new, training[:1])
-    assert figure(held_out, new, training) == figure(held_out, new, training)
+        metric(held_out, new, training[:1])
+    assert metric(held_out, new, training) == metric(held_out, new, training)

@@ -1,4 +1,4 @@
-"""The table of all figures, and its nulls."""
+"""The table of all metrics, and its real references."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from scanpy.datasets import pbmc68k_reduced
 
 from scdiff_augment import metrics
 from scdiff_augment.expression.kinds import depth_normalised
-from scdiff_augment.metrics.rows import ALL, IDEAL
+from scdiff_augment.metrics.scoring import ALL, IDEAL
 
 FEW = {"n_estimators": 10}
 
@@ -33,7 +33,7 @@ def arguments(sets):
     return {**matrices, **labels, "labels": sets["real"][1]}
 
 
-def test_every_figure_for_every_class_beside_its_null(sets):
+def test_every_metric_for_every_class_beside_its_reference(sets):
     table = metrics.evaluate(**arguments(sets), **FEW)
     assert table["class"].unique().tolist() == [ALL, "B", "T", "rare"]
     assert table[table["class"] == ALL]["figure"].tolist() == list(IDEAL)
@@ -56,7 +56,7 @@ def test_every_figure_for_every_class_beside_its_null(sets):
     ]
 
 
-def test_values_are_those_of_the_single_figures(sets):
+def test_values_are_those_of_the_single_metrics(sets):
     log = {name: depth_normalised(X) for name, (X, _) in sets.items()}
     table = metrics.evaluate(**arguments(sets), **FEW)
     found = table[table["class"] == ALL].set_index("figure")
@@ -78,8 +78,8 @@ def test_values_are_those_of_the_single_figures(sets):
             "nearest_neighbour_ratio": metrics.nearest_neighbour_ratio(*pair, log["training"]),
             "near_duplicates": metrics.duplicates(*pair, log["training"]).near,
         }
-        for figure, value in expected.items():
-            assert found.loc[figure, column] == pytest.approx(value, abs=1e-6), figure
+        for metric, value in expected.items():
+            assert found.loc[metric, column] == pytest.approx(value, abs=1e-6), metric
 
 
 def test_counts_and_their_log1p_values_give_the_same_table(sets):
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_table_and_the_input_stays(sets):
         np.testing.assert_array_equal(values, before[name])
 
 
-def test_copies_stand_out_from_the_null(sets):
+def test_copies_stand_out_from_the_reference(sets):
     given = arguments(sets) | {
         "synthetic": sets["training"][0], "synthetic_labels": sets["training"][1],
     }  # fmt: skip
@@ -115,18 +115,16 @@ def test_copies_stand_out_from_the_null(sets):
         assert table.loc[(label, "nearest_neighbour_ratio"), "null"] > 0.7
 
 
-def test_repeats_give_the_null_a_range(sets):
+def test_repeats_give_the_reference_a_range(sets):
     table = metrics.evaluate(
         sets["real"][0], sets["synthetic"][0], null=sets["null"][0], n_repeats=3, **FEW
     ).set_index("figure")
     assert (table["null_low"] <= table["null"]).all()
     assert (table["null"] <= table["null_high"]).all()
     assert table.loc["mmd", "null_low"] < table.loc["mmd", "null_high"]
-    with pytest.raises(ValueError, match="it is 3 and null is None"):
-        metrics.evaluate(sets["real"][0], sets["synthetic"][0], n_repeats=3)
 
 
-def test_without_null_labels_or_training_there_is_less(sets):
+def test_without_null_labels_or_training_the_table_is_smaller(sets):
     table = metrics.evaluate(sets["real"][0], sets["synthetic"][0], **FEW)
     assert table["class"].unique().tolist() == [ALL]
     assert table[["null", "null_low", "null_high"]].isna().all(axis=None)
@@ -149,7 +147,7 @@ def test_smooth_values_have_no_counts_and_no_library_size(sets):
     assert found.drop("library_size_distance").notna().all()
 
 
-def test_figures_that_are_chosen_are_the_same_as_among_all(sets):
+def test_chosen_metrics_have_the_same_values_as_among_all(sets):
     chosen = ["mmd", "marker_lfc_slope", "nearest_neighbour_ratio", "zero_curve_error"]
     everything = metrics.evaluate(**arguments(sets), **FEW)
     found = metrics.evaluate(**arguments(sets), **FEW, figures=chosen)
@@ -159,11 +157,11 @@ def test_figures_that_are_chosen_are_the_same_as_among_all(sets):
     assert alone["figure"].unique().tolist() == ["scc"]
 
 
-def test_copies_lie_below_the_interval_of_honest_cells(sets):
+def test_copies_lie_below_the_interval_of_the_reference(sets):
     table = metrics.evaluate(**arguments(sets), figures=["nearest_neighbour_ratio"])
-    honest = table.set_index("class")
-    assert (honest["null_low"] < honest["null"]).all()
-    assert (honest["null"] < honest["null_high"]).all()
+    reference = table.set_index("class")
+    assert (reference["null_low"] < reference["null"]).all()
+    assert (reference["null"] < reference["null_high"]).all()
     copied = arguments(sets) | {
         "synthetic": sets["training"][0], "synthetic_labels": sets["training"][1],
     }  # fmt: skip
@@ -171,24 +169,27 @@ def test_copies_lie_below_the_interval_of_honest_cells(sets):
     assert (found["synthetic"] < found["null_low"]).all()
 
 
-def test_errors_name_what_does_not_fit(sets):
-    given = arguments(sets)
-    with pytest.raises(ValueError, match="`real` looks like counts and `null` like log1p"):
-        metrics.evaluate(**given | {"null": depth_normalised(sets["null"][0])})
-    with pytest.raises(ValueError, match="`null_labels` needs one label for each of the 132 cells"):
-        metrics.evaluate(**given | {"null_labels": None})
-    with pytest.raises(ValueError, match=r"at least one of scc, .*; got 'auc'"):
-        metrics.evaluate(**given, figures=["scc", "auc"])
-    with pytest.raises(ValueError, match="got none"):
-        metrics.evaluate(**given, figures=[])
-    with pytest.raises(ValueError, match="`labels` needs one label"):
-        metrics.evaluate(**given | {"labels": None})
-    with pytest.raises(ValueError, match=r"`real` and `training` .* 25 and 24"):
-        metrics.evaluate(**given | {"training": sets["training"][0][:, 1:]})
-    with pytest.raises(ValueError, match="at least 5 cells, but `synthetic` has 3"):
-        metrics.evaluate(sets["real"][0], sets["synthetic"][0][:3])
-    with pytest.raises(ValueError, match="`max_cells` must be at least 5 here, got 1"):
-        metrics.evaluate(sets["real"][0], sets["synthetic"][0], max_cells=1)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: {"null": depth_normalised(s["null"][0])}, "like counts and `null` like log1p"),
+        (
+            lambda s: {"null_labels": None},
+            "`null_labels` needs one label for each of the 132 cells",
+        ),
+        (lambda s: {"labels": None}, "`labels` needs one label"),
+        (lambda s: {"figures": ["scc", "auc"]}, r"at least one of scc, .*; got 'auc'"),
+        (lambda s: {"figures": []}, "got none"),
+        (lambda s: {"training": s["training"][0][:, 1:]}, r"`real` and `training` .* 25 and 24"),
+        (lambda s: {"synthetic": s["synthetic"][0][:3]}, "5 cells, but `synthetic` has 3"),
+        (lambda s: {"max_cells": 1}, "`max_cells` must be at least 5 here, got 1"),
+        (lambda s: {"n_repeats": 0}, "it is 0 and null is given"),
+        (lambda s: {"null": None, "n_repeats": 3}, "it is 3 and null is None"),
+    ],
+)
+def test_bad_input_is_refused(sets, change, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(**arguments(sets) | change(sets))
 
 
 def test_real_blood_cells_pass_for_real_ones():

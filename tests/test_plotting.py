@@ -1,4 +1,4 @@
-"""Pictures: what is drawn, and that nothing else is touched."""
+"""Plots: what is drawn, and that nothing else is changed."""
 
 import anndata as ad
 import matplotlib as mpl
@@ -115,7 +115,7 @@ def test_umap_takes_one_anndata(cells, adata):
     assert legend(plotting.umap(adata, embedding=cells["embedding"]))[0] == "60 real"
 
 
-def test_large_sets_are_drawn_down(cells):
+def test_large_sets_are_subsampled(cells):
     ax = plotting.umap(**without(cells, "labels", "synthetic_labels"), max_cells=25)
     assert drawn(ax) == [25, 25]
 
@@ -145,26 +145,42 @@ def test_one_panel_for_each_class(cells):
         plotting.umap_by_class(**without(cells, "labels", "synthetic_labels"))
 
 
-def test_umap_errors_name_what_does_not_fit(cells, adata):
-    with pytest.raises(ValueError, match=r"synthetic cells must .* 40 cells, got shape \(3, 2"):
-        plotting.umap(**cells | {"embedding": (cells["embedding"][0], np.zeros((3, 2)))})
-    with pytest.raises(ValueError, match="`synthetic_labels` needs one label for each of the 40"):
-        plotting.umap(**without(cells, "synthetic_labels"))
-    with pytest.raises(ValueError, match="needs `synthetic` beside it"):
-        plotting.umap(cells["real"])
-    with pytest.raises(ValueError, match="must be left out"):
-        plotting.umap(adata, cells["synthetic"])
-    with pytest.raises(KeyError, match="no column 'colour'"):
-        plotting.umap(adata, label_key="colour")
-    adata.obs["is_synthetic"] = False
-    with pytest.raises(ValueError, match="marks 0 of 100 cells"):
-        plotting.umap(adata)
-    adata.obs["is_synthetic"] = "no"
-    with pytest.raises(ValueError, match="must hold booleans"):
-        plotting.umap(adata)
-    del adata.obs["is_synthetic"]
-    with pytest.raises(KeyError, match="oversample_adata writes it"):
-        plotting.umap(adata)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c | {"embedding": (c["embedding"][0], np.zeros((3, 2)))},
+            r"synthetic cells must .* 40 cells, got shape \(3, 2",
+        ),
+        (
+            lambda c: without(c, "synthetic_labels"),
+            "`synthetic_labels` needs one label for each of the 40",
+        ),
+        (lambda c: {"real": c["real"]}, "`synthetic` must be given"),
+    ],
+)
+def test_umap_refuses_matrices_that_do_not_match(cells, change, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.umap(**change(cells))
+
+
+@pytest.mark.parametrize(
+    ("mark", "options", "error", "message"),
+    [
+        (None, {"synthetic": np.ones((3, 12))}, ValueError, "must be left out"),
+        (None, {"label_key": "colour"}, KeyError, "no column 'colour'"),
+        (False, {}, ValueError, "marks 0 of 100 cells"),
+        ("no", {}, ValueError, "must hold booleans"),
+        ("missing", {}, KeyError, "oversample_adata writes it"),
+    ],
+)
+def test_umap_refuses_an_anndata_that_does_not_fit(adata, mark, options, error, message):
+    if mark == "missing":
+        del adata.obs["is_synthetic"]
+    elif mark is not None:
+        adata.obs["is_synthetic"] = mark
+    with pytest.raises(error, match=message):
+        plotting.umap(adata, **options)
 
 
 def test_joint_umap_repeats_and_shows_cells_unlike_any_other(cells):
@@ -237,15 +253,18 @@ def test_a_class_without_synthetic_cells_has_one_row(adata):
         assert minor == ["real", "synthetic", "real", "real", "synthetic"]
 
 
-def test_dotplot_errors(adata):
-    with pytest.raises(KeyError, match=r"1 of 2 marker genes are not in adata\.var_names: CD3"):
-        plotting.marker_dotplot(adata, ["g0", "CD3"], "type")
-    with pytest.raises(ValueError, match="no cell has class 'X'; the classes are B, NK, T"):
-        plotting.marker_dotplot(adata, ["g0"], "type", classes=["X"])
-    with pytest.raises(ValueError, match="no marker genes"):
-        plotting.marker_dotplot(adata, {"T": []}, "type")
-    with pytest.raises(KeyError, match="no layer 'raw'"):
-        plotting.marker_dotplot(adata, ["g0"], "type", layer="raw")
+@pytest.mark.parametrize(
+    ("markers", "options", "error", "message"),
+    [
+        (["g0", "CD3"], {}, KeyError, r"1 of 2 marker genes are not in adata\.var_names: CD3\."),
+        (["g0"], {"classes": ["X"]}, ValueError, "no cell has class 'X'. Choose from B, NK, T"),
+        ({"T": []}, {}, ValueError, "no marker genes"),
+        (["g0"], {"layer": "raw"}, KeyError, "no layer 'raw'"),
+    ],
+)
+def test_dotplot_refuses_what_does_not_fit(adata, markers, options, error, message):
+    with pytest.raises(error, match=message):
+        plotting.marker_dotplot(adata, markers, "type", **options)
 
 
 @pytest.fixture
@@ -267,7 +286,7 @@ def test_a_path_is_drawn_over_real_cells_by_weight(cells, way):
     middle = np.median(way["embedding"][1], axis=1)
     np.testing.assert_allclose(ax.collections[2].get_offsets(), middle)
     np.testing.assert_allclose(ax.lines[0].get_xydata(), middle)
-    assert legend(ax) == ["real", "real, named", "median of a weight"]
+    assert legend(ax) == ["real", "real, named class", "median per weight"]
 
 
 def test_names_do_not_hide_each_other(cells, way):
@@ -280,24 +299,33 @@ def test_names_do_not_hide_each_other(cells, way):
     assert not any(box.contains(*at) for box in boxes for at in medians)
 
 
-def test_path_errors(cells, way):
-    with pytest.raises(ValueError, match=r"rising `weights`: got shape \(5, 7, 12\) and \[1"):
-        plotting.interpolation_path(**way | {"weights": way["weights"][::-1]})
-    with pytest.raises(ValueError, match="no real cell has class 'X'; the classes are B, NK, T"):
-        plotting.interpolation_path(**way, labels=cells["labels"], name=["X"])
-    with pytest.raises(ValueError, match="`labels` needs one label for each of the 60"):
-        plotting.interpolation_path(**way, labels=["B"])
-    with pytest.raises(ValueError, match="path cells must hold 2 finite coordinates for each of"):
-        plotting.interpolation_path(**way | {"embedding": (way["embedding"][0], np.ones((2, 2)))})
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda way: {"weights": way["weights"][::-1]},
+            r"`weights`; got shape \(5, 7, 12\) and weights \[1",
+        ),
+        (lambda way: {"name": ["X"]}, "no real cell has class 'X'. Choose from B, NK, T"),
+        (lambda way: {"labels": ["B"]}, "`labels` needs one label for each of the 60"),
+        (
+            lambda way: {"embedding": (way["embedding"][0], np.ones((2, 2)))},
+            "path cells must hold 2 finite coordinates for each of",
+        ),
+    ],
+)
+def test_a_path_that_does_not_fit_is_refused(cells, way, change, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.interpolation_path(**{**way, "labels": cells["labels"], **change(way)})
 
 
 @pytest.mark.parametrize("name", ["mean_variance", "zero_curves"])
 def test_curves_show_every_gene_and_both_trends(name):
-    figure = {"mean_variance": metrics.mean_variance, "zero_curves": metrics.zero_fraction}[name]
+    metric = {"mean_variance": metrics.mean_variance, "zero_curves": metrics.zero_fraction}[name]
     rng = np.random.default_rng(0)
     real, new = rng.poisson(rng.gamma(1, 2, 80), (2, 50, 80))
     real[:, 0] = 0
-    curve = figure(depth_normalised(real), depth_normalised(new))
+    curve = metric(depth_normalised(real), depth_normalised(new))
     ax = getattr(plotting, name)(real, new)
     assert curve.mean_real[0] == 0
     for points, side in zip(ax.collections, ("real", "synthetic"), strict=True):

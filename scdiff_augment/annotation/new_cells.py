@@ -14,16 +14,8 @@ from scipy import sparse
 
 from scdiff_augment.expression.hashes import digest
 from scdiff_augment.expression.kinds import depth_normalised
+from scdiff_augment.expression.marks import KEY, MARK, SOURCE
 from scdiff_augment.versions import versions
-
-MARK = "is_synthetic"
-"""Column of obs that tells synthetic cells from real ones."""
-
-SOURCE = "synthetic_source"
-"""Column of obs with the name of the real cell that a synthetic one started from."""
-
-KEY = "scdiff_augment"
-"""Where uns keeps the provenance."""
 
 
 def new_adata(

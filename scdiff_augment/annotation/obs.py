@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .new_cells import MARK, SOURCE, names
+from scdiff_augment.expression.marks import MARK, SOURCE
+
+from .new_cells import names
 
 PEOPLE = ("donor", "sample", "batch")
 """Columns of obs that say where a real cell came from: a synthetic one came from none."""

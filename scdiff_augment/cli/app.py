@@ -1,14 +1,14 @@
-"""The application: its commands, and how each of them ends.
+"""The application: its commands and their exit codes.
 
-Exit codes: 0, all is well; 2, what was given is wrong, and the message says how; 130, interrupted;
-1, anything else.
+Exit codes: 0, success; 2, bad input, explained by a message; 130, interrupted; 1, any other error.
 """
 
 from __future__ import annotations
 
-import dis
+import inspect
 import signal
 import sys
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -18,14 +18,14 @@ from .commands import add_condition, evaluate, fit, interpolate, oversample, sam
 from .terminal import plain_warnings
 
 CHECKERS = {"scdiff_augment", "sklearn", "imblearn"}
-"""Packages whose ValueError, TypeError or OSError says that what users gave is wrong."""
+"""Packages that check what users give, and raise ValueError, TypeError or OSError if it is bad."""
 
-STOPPED = 143
-"""Exit code after SIGTERM, as shells count."""
+TERMINATED = 143
+"""Exit code after SIGTERM: 128 + 15, as shells report it."""
 
 
 class Commands(TyperGroup):
-    """Commands whose errors become messages and exit codes."""
+    """Commands whose errors turn into messages and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -35,7 +35,7 @@ class Commands(TyperGroup):
             except KeyboardInterrupt:
                 typer.echo("interrupted; nothing was written", err=True)
                 raise typer.Exit(130) from None
-            except BrokenPipeError:  # whoever read the table has seen enough
+            except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
                 raise
             except MemoryError as error:
                 typer.echo(f"error: not enough memory. {error}", err=True)
@@ -49,44 +49,52 @@ class Commands(TyperGroup):
 
 
 def _is_check(error: Exception) -> bool:
-    """Whether a check raised this on purpose; what an operation raises is a defect."""
+    """Whether a check refused the input; any other error is a defect.
+
+    Checks raise explicitly: the traceback ends at a raise statement of a package that checks input.
+    An error of any other kind, such as calling None, ends at the expression that failed, even if
+    that expression is part of a raise statement.
+    """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     if last is None:
         return False
     package = last.tb_frame.f_globals.get("__name__", "").split(".")[0]
-    operation = dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]]
-    return package in CHECKERS and operation == "RAISE_VARARGS"
+    frame = inspect.getframeinfo(last, context=1)  # the failing line, as it stands in the source
+    line = frame.code_context[0] if frame.code_context else ""
+    column = frame.positions.col_offset if frame.positions else None
+    return package in CHECKERS and line[column or 0 :].lstrip().startswith("raise ")
 
 
 app = typer.Typer(
     name="scdiff-augment",
     cls=Commands,
     no_args_is_help=True,
-    rich_markup_mode=None,  # examples stay as they are, to be copied
+    rich_markup_mode=None,  # keeps examples verbatim, to be copied
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Each command has examples: scdiff-augment COMMAND --help. Exit codes: 0, all is well; "
-    "2, bad input; 130, interrupted; 1, anything else.",
+    epilog="For options and examples: scdiff-augment COMMAND --help. Exit codes: 0, success; "
+    "2, bad input; 130, interrupted; 1, any other error.",
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
         typer.echo(version("scdiff-augment"))
         raise typer.Exit
 
 
 @app.callback()
 def scdiff_augment(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Make new single cells with latent diffusion: of rare types, or of any condition."""
+    """Generate synthetic single cells with latent diffusion, of rare types or any condition."""
 
 
 app.command(epilog=fit.EXAMPLES)(fit.fit)
@@ -99,5 +107,5 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # so that half files are removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that clean-up runs
     app(prog_name="scdiff-augment")

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and how their texts are parsed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 
 class Sampler(StrEnum):
-    """How noise becomes cells."""
+    """Diffusion samplers."""
 
     DPM = "dpm++"
     DDIM = "ddim"
@@ -18,7 +18,7 @@ class Sampler(StrEnum):
 
 
 class Encoder(StrEnum):
-    """Encoders that need no files."""
+    """Encoders that need no files of their own."""
 
     AUTO = "auto"
     PCA = "pca"
@@ -27,7 +27,7 @@ class Encoder(StrEnum):
 
 
 class Scale(StrEnum):
-    """What a matrix holds."""
+    """Scale of an expression matrix."""
 
     AUTO = "auto"
     COUNTS = "counts"
@@ -37,7 +37,7 @@ class Scale(StrEnum):
 
 def _not_zero(jobs: int | None) -> int | None:
     if jobs == 0:
-        raise typer.BadParameter("0 threads do nothing; use 1, more, or -1 for all cores.")
+        raise typer.BadParameter("0 threads cannot work. Use 1 or more, or -1 for all cores.")
     return jobs
 
 
@@ -47,63 +47,69 @@ CellsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .h
 
 Layer = Annotated[
     str | None,
-    typer.Option(help="Layer to read; 'X', or 'raw' for .raw. [default: X]"),
+    typer.Option(help="Layer to read; 'raw' means .raw. [default: X]"),
 ]
 ModelLayer = Annotated[
     str | None,
-    typer.Option(help="Layer to read. [default: the one that the model was fitted on]"),
+    typer.Option(help="Layer to read. [default: the one the model was fitted on]"),
 ]
-Expression = Annotated[Scale, typer.Option(help="What the matrix holds: found out, or told.")]
+Expression = Annotated[Scale, typer.Option(help="What the matrix holds; auto detects it.")]
 Latent = Annotated[
     str,
     typer.Option(
-        metavar="INT|auto", help="Dimensions of the latent; auto: what suits the encoder."
+        metavar="INT|auto",
+        help="Dimensions of the latent space; auto: by the encoder and the number of cells.",
     ),
 ]
 DecoderSteps = Annotated[
     str,
     typer.Option(
-        metavar="INT|auto", help="Training steps of the decoder; auto: by the number of cells."
+        metavar="INT|auto",
+        help="Training steps of the decoder; auto: by the number of cells.",
     ),
 ]
 DenoiserSteps = Annotated[int, typer.Option(min=0, help="Training steps of the denoiser.")]
 ClassifierSteps = Annotated[
     int,
-    typer.Option(min=0, help="Training steps of each condition; 0: the closed form alone."),
+    typer.Option(
+        min=0, help="Training steps of the classifier of each condition; 0: only its closed form."
+    ),
 ]
-SamplerName = Annotated[
-    Sampler | None, typer.Option(help="How noise becomes cells. [default: dpm++]")
-]
+SamplerName = Annotated[Sampler | None, typer.Option(help="Diffusion sampler. [default: dpm++]")]
 Steps = Annotated[
     int | None,
-    typer.Option("--n-steps", min=5, help="Noise levels to visit. [default: 20; ddpm: all 1,000]"),
+    typer.Option("--n-steps", min=5, help="Sampling steps. [default: 20; ddpm: 1,000]"),
 ]
 Guidance = Annotated[
     list[str],
     typer.Option(
         "--scale",
         metavar="NUMBER|NAME=NUMBER",
-        help="Weight of the conditions, or of one of them; more makes cells more typical of a "
-        "class. May be repeated. [default: 1.25]",
+        help="Guidance scale of all conditions, or of one; larger values make cells more typical "
+        "of their class. May be repeated. [default: 1.25]",
     ),
 ]
 Interval = Annotated[
     tuple[float, float] | None,
     typer.Option(
-        metavar="LOW HIGH", help="Noise levels between which conditions act. [default: all]"
+        metavar="LOW HIGH",
+        help="Noise levels between which guidance applies. [default: all]",
     ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
         min=0.01,
-        help="Noise that cells are made of: 1 as real cells vary, less closer to their class's "
-        "typical cell. [default: sample 1, oversample 0.7]",
+        help="Standard deviation of the noise that cells are sampled from: 1 lets them vary like "
+        "real cells, less keeps them closer to the typical cell of their class. [default: sample "
+        "1, oversample 0.7]",
     ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable. [default: drawn, and told]"),
+    typer.Option(
+        min=0, max=2**32 - 1, help="Random seed. [default: a random one, which is printed]"
+    ),
 ]
 Jobs = Annotated[
     int | None,
@@ -111,45 +117,47 @@ Jobs = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(metavar="cpu|cuda|auto", help="What computes; auto: a GPU where there is one."),
+    typer.Option(metavar="cpu|cuda|auto", help="Device to sample on; auto: a GPU if there is one."),
 ]
 Stream = Annotated[
     bool | None,
     typer.Option(
         "--stream/--no-stream",
-        help="Read and write block by block. [default: where cells × genes would take 1 GB]",
+        help="Read and write in chunks. [default: if the matrix would take 1 GB or more]",
     ),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Dask cluster that draws the cells, such as tcp://host:8786 ([dask]); OUT is a .zarr.",
+        help="Address of a Dask cluster to sample on, such as tcp://host:8786; OUT must be a .zarr "
+        "store. Needs the extra [dask].",
     ),
 ]
 Devices = Annotated[
     int,
     typer.Option(
         min=1,
-        help="GPUs of this machine, or processes where there are none, that train together "
-        "([fabric]).",
+        help="Number of GPUs of a machine to train on, or of processes if it has none. Needs the "
+        "extra [fabric].",
     ),
 ]
 Nodes = Annotated[
-    int, typer.Option(min=1, help="Machines that train together; start the command on each.")
+    int, typer.Option(min=1, help="Number of machines to train on; start the command on each.")
 ]
 Accelerator = Annotated[
     str | None,
     typer.Option(
-        metavar="cpu|cuda|auto", help="What to train on. [default: the CPU; auto with --devices]"
+        metavar="cpu|cuda|auto",
+        help="Device to train on. [default: cpu; with --devices or --nodes: auto]",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 
 
-def latent_size(text: str) -> int | str:
-    """Return a number of dimensions, or "auto".
+def parse_n_latent(text: str) -> int | str:
+    """Parse a number of latent dimensions, or "auto".
 
     Raises
     ------
@@ -159,8 +167,8 @@ def latent_size(text: str) -> int | str:
     return _number_or_auto(text, "--n-latent", 1)
 
 
-def steps(text: str) -> int | str:
-    """Return a number of training steps, or "auto".
+def parse_steps(text: str) -> int | str:
+    """Parse a number of training steps, or "auto".
 
     Raises
     ------
@@ -174,17 +182,19 @@ def _number_or_auto(text: str, option: str, least: int) -> int | str:
     if text == "auto":
         return text
     if not (text.isdecimal() and int(text) >= least):
-        raise ValueError(f"{option} takes 'auto' or a number from {least}, got '{text}'.")
+        raise ValueError(f"{option} takes 'auto' or an integer of at least {least}, got '{text}'.")
     return int(text)
 
 
-def scales(texts: list[str], conditions: list[str], default: float) -> dict[str, float]:
-    """Weight of each condition, from ``--scale 1.5 --scale cell_type=2``; `default` without.
+def parse_scales(texts: list[str], conditions: list[str], default: float) -> dict[str, float]:
+    """Guidance scale of each condition, from texts such as "1.5" and "cell_type=2".
+
+    `default` applies to conditions without a scale.
 
     Raises
     ------
     ValueError
-        If a text is no weight, names no condition that is asked for, or says it twice.
+        If a text is not a scale, names a condition that is not requested, or repeats one.
     """
     common: list[float] = []
     named: dict[str, float] = {}
@@ -194,26 +204,28 @@ def scales(texts: list[str], conditions: list[str], default: float) -> dict[str,
             value = float(number)
         except ValueError:
             raise ValueError(
-                f"--scale takes a number, or NAME=NUMBER for one condition, got '{text}'."
+                f"--scale takes NUMBER, or NAME=NUMBER for one condition, got '{text}'."
             ) from None
         if name and name not in conditions:
             raise ValueError(
-                f"--scale names '{name}', but the conditions asked for are "
+                f"--scale names '{name}', but the conditions requested by --where and --each are: "
                 f"{', '.join(conditions) or 'none'}."
             )
         if name in named or (not name and common):
-            raise ValueError(f"--scale is given twice for {name or 'all conditions'}.")
+            raise ValueError(
+                f"--scale is given twice for {name or 'all conditions'}. Leave one out."
+            )
         if name:
             named[name] = value
         else:
             common.append(value)
     if common and not conditions:
-        raise ValueError("--scale weighs conditions, but none is asked for; use --where.")
+        raise ValueError("--scale needs conditions, but none are requested. Add --where or --each.")
     return {name: named.get(name, *(common or [default])) for name in conditions}
 
 
-def sampling(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:
-    """Parameters of the model that these options change; ddpm visits all levels of the ladder."""
+def sampler_parameters(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:
+    """Parameters of the model that these options set; ddpm defaults to all 1,000 noise levels."""
     changed: dict[str, object] = {}
     if sampler is not None:
         changed = {"sampler": sampler.value, "n_steps": 1000 if sampler is Sampler.DDPM else 20}

@@ -1,4 +1,4 @@
-"""Where results go: checked before the work, complete or not there at all."""
+"""Writing results: checked before the work starts, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from pathlib import Path
 from typing import Any
 
 CELLS = (".h5ad", ".zarr")
-"""How the names of files of cells end."""
+"""Suffixes of files of cells."""
 
 MODEL = "model.json"
-"""The file that makes a folder a saved model."""
+"""File that identifies a folder as a saved model."""
 
 ZARR = ("zarr.json", ".zgroup", ".zattrs")
-"""Files, one of which every zarr store has."""
+"""Files of which every zarr store has at least one."""
 
 
 @contextmanager
 def replacing(target: Path, *, force: bool, suffixes: tuple[str, ...] = CELLS) -> Iterator[Path]:
-    """Yield a temporary place beside `target`, which takes its name when all went well.
+    """Yield a temporary path beside `target`, and move it to `target` after success.
 
     Parameters
     ----------
     target : Path
-        Where the result is wanted.
+        Where the result shall be.
     force : bool
-        Whether a result that is there may be replaced. It stays until the new one is complete.
+        Whether an existing result may be replaced. It stays until the new one is complete.
     suffixes : tuple of str, default=(".h5ad", ".zarr")
-        Endings that the name may have; none for the folder of a model.
+        Suffixes that the name may have; empty for the folder of a model.
 
     Yields
     ------
     Path
-        An empty file, an empty folder for zarr and models, or the folder of the model that is to
-        be replaced, since `LatentDiffusion.save` takes care of that.
+        An empty file, an empty folder for zarr stores and models, or the existing folder of the
+        model to replace, since `LatentDiffusion.save` replaces models safely itself.
 
     Raises
     ------
     ValueError
-        If the name has another ending, something is there that may not be replaced, or nothing
-        can be written there.
+        If the name has another suffix, if something exists there that may not be replaced, or if
+        the folder is not writable.
     """
     _require_suffix(target, suffixes)
-    wanted, target = target, Path(os.path.realpath(target))  # links stay links
+    wanted, target = target, Path(os.path.realpath(target))  # symbolic links stay links
     folder = not suffixes or target.suffix == ".zarr"
     _require_free(wanted, target, folder, suffixes, force)
     if not suffixes and (target / MODEL).is_file():
@@ -72,9 +72,9 @@ def replacing(target: Path, *, force: bool, suffixes: tuple[str, ...] = CELLS) -
 
 
 def write_cells(adata: Any, place: Path, target: Path) -> None:
-    """Write an AnnData at `place`, in the format that the name of `target` asks for."""
+    """Write an AnnData to `place`, in the format that the suffix of `target` names."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about versions of zarr: what anndata takes is fine
+        warnings.simplefilter("ignore")  # about zarr format versions: anndata's default is fine
         if target.suffix == ".zarr":
             adata.write_zarr(place)
         else:
@@ -84,13 +84,13 @@ def write_cells(adata: Any, place: Path, target: Path) -> None:
 def _require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
     if suffixes and target.suffix not in suffixes:
         raise ValueError(
-            f"the name of what is written must end in {' or '.join(suffixes)}, but {target} does "
-            f"not."
+            f"the output's name must end in {' or '.join(suffixes)}, got {target}. Choose another "
+            f"name."
         )
     if not suffixes and target.suffix in CELLS:
         raise ValueError(
-            f"a model is a folder, but {target} is named like a file of cells. Cells come before "
-            f"the model: scdiff-augment fit CELLS MODEL."
+            f"a model is a folder, but {target} is named like a file of cells. The file of cells "
+            f"comes first: scdiff-augment fit CELLS MODEL."
         )
 
 
@@ -106,7 +106,9 @@ def _require_free(
     else:
         what, same = "a saved model", (target / MODEL).is_file()
     if not same:
-        raise ValueError(f"{wanted} exists and is not {what}, so it is never replaced.")
+        raise ValueError(
+            f"{wanted} exists and is not {what}, so it is never replaced. Choose another name."
+        )
     if not force:
         raise ValueError(f"{wanted} exists. Choose another name, or replace it with --force.")
 
@@ -123,12 +125,12 @@ def _require_writable(folder: Path) -> None:
 def _unwritable(target: Path, error: OSError) -> str:
     parent = target.parent
     if not parent.exists():
-        return f"{target} can't be written: there is no folder {parent}. Create it first."
-    return f"{target} can't be written: {error.strerror}."
+        return f"{target} cannot be written: there is no folder {parent}. Create it first."
+    return f"{target} cannot be written: {error.strerror}. Choose another place."
 
 
 def _move(partial: Path, target: Path) -> None:
-    """Put the result in place; a folder that is there steps aside, and comes back on failure."""
+    """Move the result to its place; an existing folder is set aside, and restored on failure."""
     if not target.is_dir():
         os.replace(partial, target)
         return

@@ -1,4 +1,4 @@
-"""What a command says while it works; all of it goes to stderr."""
+"""Messages and progress of a command, all of them on stderr."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ import typer
 
 
 class Terminal:
-    """Says what happens, unless it is to be quiet.
+    """Prints messages and progress.
 
     Parameters
     ----------
     quiet : bool
-        Say nothing but warnings and errors.
+        Print only warnings and errors.
     """
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
-        self.begun = time.monotonic()
-        self.drawn: int | None = None
+        self.started = time.monotonic()
+        self.random_seed: int | None = None
 
     @property
     def verbose(self) -> bool:
-        """Whether progress bars are wanted: only where somebody can see them move."""
+        """Whether to show progress bars: only on a terminal."""
         return sys.stderr.isatty() and not self.quiet
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         if not self.quiet:
             typer.echo(text, err=True)
 
     def seed(self, seed: int | None) -> int:
-        """Return the seed, or one drawn at random, which `done` tells: the run can be repeated."""
+        """Return the seed, or a random one, which `done` prints so that the run can be repeated."""
         if seed is None:
-            seed = self.drawn = secrets.randbelow(2**31)
+            seed = self.random_seed = secrets.randbelow(2**31)
         return seed
 
     def done(self, text: str) -> None:
-        """Say the last line, with the seed that was drawn and the time that it took."""
-        drawn = "" if self.drawn is None else f"; seed {self.drawn}"
-        self.say(f"{text}{drawn} [{time.monotonic() - self.begun:.0f} s]")
+        """Print the last line, with the random seed, if any, and the elapsed time."""
+        seed = "" if self.random_seed is None else f"; seed {self.random_seed}"
+        self.say(f"{text}{seed} [{time.monotonic() - self.started:.0f} s]")
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
-        """Say what takes its time, with a spinner where somebody can see it move."""
+        """Print what is being done, with a spinner on a terminal."""
         if not self.verbose:
             self.say(text)
             yield
@@ -63,7 +63,7 @@ class Terminal:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Show warnings to users as one line; those meant for developers not at all."""
+    """Show each warning meant for users as one line, and those for developers not at all."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, UserWarning):

@@ -1,12 +1,25 @@
-"""How real synthetic cells are: pure functions of real and synthetic expression.
+"""How closely synthetic cells resemble real ones: functions of two or more expression matrices.
 
-Every figure takes dense matrices of cells × genes, log1p of depth-normalised counts unless it says
-otherwise, and means something only beside its null: the value that real cells get in the place of
-synthetic ones. `evaluate` gives all of them, with their nulls, in one table.
+Every metric takes dense matrices of cells × genes, log1p of depth-normalised counts unless stated
+otherwise. A value means little by itself: compare it with its real reference, i.e. the same metric
+for held-out real cells scored in the place of the synthetic ones, which is the value to expect of
+perfect cells (`null` in `evaluate`). `evaluate` computes all metrics, with their references, in one
+table.
+
+Where things are: `genes` compares gene-wise statistics, `depth` library sizes, `embedding` and
+`manifold` the two sets in principal components, `discriminators` trains classifiers to tell them
+apart, `markers` compares differential expression, `memorisation` looks for copies of training
+cells, and `intervals` gives intervals for references. `pairwise` lists the metrics of two sets by
+name, `scoring` computes them class by class, and `evaluation` makes the table. `checks` holds what
+all of them check.
+
+May import: expression.
 """
 
 from .depth import library_size_distance
+from .discriminators import forest_auc, knn_auc, telling_genes
 from .embedding import ilisi, mmd
+from .evaluation import evaluate
 from .genes import (
     Curve,
     gene_correlation_error,
@@ -16,11 +29,9 @@ from .genes import (
     zero_curve_error,
     zero_fraction,
 )
-from .judges import forest_auc, knn_auc, telling_genes
 from .manifold import coverage, density
 from .markers import marker_lfc_agreement, r2_top_genes
 from .memorisation import Duplicates, duplicates, nearest_neighbour_ratio
-from .table import evaluate
 
 __all__ = [
     "Curve",

@@ -1,4 +1,4 @@
-"""The depth of cells."""
+"""Library sizes, i.e. the sequencing depth of cells."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from .inputs import checked_pair
+from .checks import checked_pair
 
 
 def library_size_distance(real: ArrayLike, synthetic: ArrayLike) -> float:
-    """Wasserstein distance between the cells' library sizes, on the log scale.
+    """Wasserstein distance between the distributions of log library sizes.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        Counts, not log1p values: after normalisation the library size is gone. See
-        `scdiff_augment.expression.kinds.take_apart` for a way back.
+        Counts, not log1p values: normalisation removes the library size.
+        `scdiff_augment.expression.kinds.take_apart` recovers counts where that is possible.
 
     Returns
     -------
     float
-        Mean distance that log(1 + total) has to move to turn one distribution into the other;
-        0.1 means about 10 % of depth.
+        1-Wasserstein distance of log(1 + total counts), in natural log units: 0 for identical
+        distributions; 0.1 means that depths differ by about 10 %.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def library_size_distance(real: ArrayLike, synthetic: ArrayLike) -> float:
     for name, values in {"real": a, "synthetic": b}.items():
         if values.min() < 0:
             raise ValueError(
-                f"library sizes need counts, but `{name}` holds {values.min():g}. Pass the counts."
+                f"library sizes need counts, but `{name}` holds {values.min():g}. Pass raw counts."
             )
     totals = [np.log1p(values.sum(axis=1, dtype=np.float64)) for values in (a, b)]
     return float(stats.wasserstein_distance(*totals))

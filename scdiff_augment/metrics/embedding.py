@@ -1,4 +1,4 @@
-"""Distances between the two sets in their joint principal components."""
+"""MMD and iLISI: how far apart two sets of cells are in their joint principal components."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from harmonypy.lisi import compute_lisi
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 
-from .inputs import MAX_CELLS, Seed, equal_pair
+from .checks import MAX_CELLS, Seed, equal_sized_pair
 
 N_PCS = 50
-"""Components that most figures read, as published."""
+"""Principal components that most metrics use, as in scDiffusion."""
 
 ILISI_PCS = 20
-"""Components that iLISI reads, as published."""
+"""Principal components that iLISI uses, as published."""
 
 KERNELS = 5
-"""Widths of the MMD's kernels, each twice the one before."""
+"""Number of Gaussian kernels in the MMD, each twice as wide as the one before."""
 
 BLOCK = 1024
-"""Rows of the kernel matrix that exist at once."""
+"""Rows of the kernel matrix held in memory at once."""
 
 Latents = NDArray[np.float64]
 
@@ -28,18 +28,24 @@ Latents = NDArray[np.float64]
 def joint_pca(
     real: NDArray, synthetic: NDArray, n_components: int = N_PCS, random_state: int = 0
 ) -> tuple[Latents, Latents]:
-    """Principal components of both sets together; fewer where cells or genes do not allow more."""
+    """Return both sets in their joint principal components; see `fit_pca`."""
     both = np.concatenate([real, synthetic])
     z = fit_pca(both, n_components, random_state).transform(both)
     return z[: len(real)], z[len(real) :]
 
 
 def fit_pca(X: NDArray, n_components: int, random_state: int = 0) -> PCA:
-    """Exact leading components; fewer where cells or genes do not allow more."""
+    """Fit the leading principal components, at most as many as genes, and fewer than cells.
+
+    Raises
+    ------
+    ValueError
+        If all cells are the same.
+    """
     if np.ptp(X, axis=0).max() == 0:
         raise ValueError(
             f"principal components need cells that differ, but all {len(X)} cells are the same in "
-            f"all {X.shape[1]} genes. Pass other cells or more genes."
+            f"all {X.shape[1]} genes. Pass other cells or further genes."
         )
     n_components = min(n_components, len(X) - 1, X.shape[1])
     solver = "arpack" if n_components < min(X.shape) else "full"
@@ -54,27 +60,29 @@ def mmd(
     max_cells: int = MAX_CELLS,
     random_state: Seed = 0,
 ) -> float:
-    r"""Maximum mean discrepancy, as scDiffusion's authors compute it.
+    r"""Maximum mean discrepancy between the two sets, as computed for scDiffusion.
 
+    The biased estimate
     :math:`\overline{k(x, x')} + \overline{k(y, y')} - 2\,\overline{k(x, y)}` in 50 joint principal
-    components, where k is a sum of 5 kernels :math:`\exp(-d^2 / h_i)` with
-    :math:`h_i = 2^i \bar{d^2} / 4`, and :math:`\bar{d^2}` is the mean over all pairs of different
-    cells of both sets together.
+    components. The kernel k is a sum of 5 Gaussian kernels :math:`\exp(-d^2 / h_i)` of bandwidths
+    :math:`h_i = 2^i \bar{d^2} / 4`, :math:`i = 0, \ldots, 4`, where :math:`\bar{d^2}` is the mean
+    squared distance over all pairs of different cells of the pooled sets.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells.
+        log1p expression. Both are subsampled to the same number of cells.
     max_cells : int, default=5000
-        At most this many cells of each set; the cost grows with its square.
+        Limit on the cells of each set; larger sets are subsampled. The cost grows quadratically.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing cells, and for the principal components.
+        For subsampling, and for the principal components.
 
     Returns
     -------
     float
-        0 for identical sets. The means include each cell with itself, which adds about 4 / n for n
-        cells of one distribution: compare only values of the same n.
+        0 for identical sets, larger for sets further apart. The estimate includes each cell paired
+        with itself, which adds about 4 / n for n cells of one distribution: compare only values of
+        the same n.
 
     Raises
     ------
@@ -95,7 +103,7 @@ def mmd(
     (True, True)
     """
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(real, synthetic, min_cells=2, max_cells=max_cells, random_state=rng)
+    pair = equal_sized_pair(real, synthetic, min_cells=2, max_cells=max_cells, random_state=rng)
     return mmd_of(*joint_pca(*pair, random_state=_integer(rng)))
 
 
@@ -107,24 +115,26 @@ def ilisi(
     max_cells: int = MAX_CELLS,
     random_state: Seed = 0,
 ) -> float:
-    """How well the two sets mix: inverse Simpson's index of the neighbourhoods, scaled as by scib.
+    """Integration LISI: how well the two sets mix, scaled from 0 to 1 as in scIB.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells.
+        log1p expression. Both are subsampled to the same number of cells.
     perplexity : float, default=30
-        Effective number of neighbours; three times as many are looked at. Lowered for small sets.
+        Effective number of neighbours; the search covers three times as many. Lowered for small
+        sets.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing cells, and for the principal components.
+        For subsampling, and for the principal components.
 
     Returns
     -------
     float
-        Median over cells of the index in 20 joint principal components, minus 1: 0 where no cell
-        has a neighbour of the other set, near 1 where neighbours come from both alike.
+        Median over cells of the local inverse Simpson's index in 20 joint principal components,
+        minus 1: 0 if no cell has a neighbour from the other set, near 1 if neighbours come equally
+        from both.
 
     Raises
     ------
@@ -133,8 +143,10 @@ def ilisi(
 
     References
     ----------
-    Korsunsky et al. 2019, Nature Methods 16, 1289-1296. Luecken et al. 2022, Nature Methods 19,
-    41-50, who take neighbours along a graph; here they are nearest in the components.
+    Korsunsky et al. 2019, Fast, sensitive and accurate integration of single-cell data with
+    Harmony, Nature Methods 16, 1289-1296. Luecken et al. 2022, Benchmarking atlas-level data
+    integration in single-cell genomics, Nature Methods 19, 41-50; they define neighbours by
+    distance along a graph, here neighbours are nearest in the principal components.
 
     Examples
     --------
@@ -146,15 +158,15 @@ def ilisi(
     (True, 0.0)
     """
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(real, synthetic, min_cells=5, max_cells=max_cells, random_state=rng)
+    pair = equal_sized_pair(real, synthetic, min_cells=5, max_cells=max_cells, random_state=rng)
     return ilisi_of(*joint_pca(*pair, ILISI_PCS, _integer(rng)), perplexity=perplexity)
 
 
 def mmd_of(real: Latents, synthetic: Latents) -> float:
-    """MMD of two sets of points of equal number."""
+    """MMD of two sets of equally many points."""
     both, n = np.concatenate([real, synthetic]), len(real)
     norms = (both**2).sum(axis=1)
-    # The mean squared distance over pairs of different points, without forming the pairs.
+    # Sum of squared distances over all ordered pairs, without forming the pairs.
     total = 2 * len(both) * norms.sum() - 2 * (both.sum(axis=0) ** 2).sum()
     width = total / (len(both) * (len(both) - 1)) / 4
     if width <= 0:
@@ -165,14 +177,14 @@ def mmd_of(real: Latents, synthetic: Latents) -> float:
         rows = slice(start, start + BLOCK)
         squared = norms[rows, None] + norms[None] - 2 * both[rows] @ both.T
         kernel = np.exp(np.maximum(squared, 0) / (-(2 ** (KERNELS - 1)) * width))
-        for i in range(KERNELS):  # half the width is the square of the kernel
+        for i in range(KERNELS):  # halving the bandwidth squares the kernel
             kernel = kernel if i == 0 else kernel**2
             value += float(sign[rows] @ (kernel @ sign))
     return value / n**2
 
 
 def ilisi_of(real: Latents, synthetic: Latents, perplexity: float = 30) -> float:
-    """Scaled iLISI of two sets of points of equal number."""
+    """Scaled iLISI of two sets of equally many points."""
     points = np.concatenate([real[:, :ILISI_PCS], synthetic[:, :ILISI_PCS]])
     side = pd.DataFrame({"side": np.repeat(["real", "synthetic"], [len(real), len(synthetic)])})
     perplexity = min(perplexity, (len(points) - 1) / 3)

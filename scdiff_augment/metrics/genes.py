@@ -1,4 +1,4 @@
-"""Gene by gene: means, spread, zeros, correlations."""
+"""Gene-wise statistics: means, variances, zeros, correlations."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .inputs import checked_pair
+from .checks import checked_pair
 
 Values = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
-    """One statistic of each gene against its mean, for real and for synthetic cells.
+    """A statistic of each gene against its mean expression, for real and synthetic cells.
 
     Attributes
     ----------
     mean_real, mean_synthetic : ndarray of shape (n_genes,)
-        Mean log1p expression.
+        Mean of each gene, on the scale of the input.
     real, synthetic : ndarray of shape (n_genes,)
         The statistic of each gene.
     error : float
-        How far the two lie apart; 0 where they agree.
+        How far the two differ; 0 if they agree. `mean_variance` and `zero_fraction` define it.
     """
 
     mean_real: Values
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
 
 
 def scc(real: ArrayLike, synthetic: ArrayLike) -> float:
-    """Spearman correlation of the genes' mean expression.
+    """Spearman correlation of genes' mean expression, real against synthetic.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def scc(real: ArrayLike, synthetic: ArrayLike) -> float:
     Returns
     -------
     float
-        1 where genes have the same order. High for nearly any generator: read it beside the value
-        of real cells.
+        1 if the means rank the genes alike. High for nearly any generator: compare it with its real
+        reference.
 
     Raises
     ------
     ValueError
         If the matrices differ in genes or hold NaN or infinity, or if all genes of one of them
-        have the same mean, which leaves a correlation undefined.
+        have the same mean, so that the correlation is undefined.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def scc(real: ArrayLike, synthetic: ArrayLike) -> float:
 
 
 def pcc(real: ArrayLike, synthetic: ArrayLike) -> float:
-    """Pearson correlation of the genes' mean expression.
+    """Pearson correlation of genes' mean expression, real against synthetic.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def pcc(real: ArrayLike, synthetic: ArrayLike) -> float:
     Returns
     -------
     float
-        1 where the means lie on a rising line.
+        1 if the synthetic means are an increasing linear function of the real ones.
 
     Raises
     ------
@@ -94,20 +94,21 @@ def pcc(real: ArrayLike, synthetic: ArrayLike) -> float:
 
 
 def gene_correlation_error(real: ArrayLike, synthetic: ArrayLike, *, n_genes: int = 200) -> float:
-    """Mean absolute difference of the correlations between genes.
+    """Mean absolute difference between real and synthetic gene-gene correlations.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
         log1p expression.
     n_genes : int, default=200
-        The pairs are those of the genes with the largest variance in `real`.
+        Correlations are those between the genes with the largest variances in `real`.
 
     Returns
     -------
     float
-        0 where every pair is equally correlated. A gene that is constant on one side counts as
-        uncorrelated there. Falls with the number of cells, like 1 over its root.
+        Mean over all pairs of those genes: 0 if every pair is equally correlated. A gene that is
+        constant in a set counts as uncorrelated there. For cells of one distribution it falls as
+        1 / sqrt(n_cells).
 
     Raises
     ------
@@ -126,8 +127,8 @@ def gene_correlation_error(real: ArrayLike, synthetic: ArrayLike, *, n_genes: in
     a, b = checked_pair(real, synthetic, min_cells=3)
     if a.shape[1] < 2 or n_genes < 2:
         raise ValueError(
-            f"a correlation between genes needs 2 genes, got a matrix of {a.shape[1]} and "
-            f"n_genes={n_genes}. Pass more genes."
+            f"a correlation between genes needs at least 2 of them, got a matrix of {a.shape[1]} "
+            f"and n_genes={n_genes}. Pass more genes."
         )
     variable = np.argsort(-a.var(axis=0, dtype=np.float64), kind="stable")[:n_genes]
     pairs = np.triu_indices(len(variable), k=1)
@@ -136,7 +137,7 @@ def gene_correlation_error(real: ArrayLike, synthetic: ArrayLike, *, n_genes: in
 
 
 def mean_variance(real: ArrayLike, synthetic: ArrayLike) -> Curve:
-    """Variance of each gene against its mean.
+    """Variance of each gene against its mean expression.
 
     Parameters
     ----------
@@ -146,8 +147,8 @@ def mean_variance(real: ArrayLike, synthetic: ArrayLike) -> Curve:
     Returns
     -------
     Curve
-        Means and variances of the genes; `error` is the mean absolute difference of the genes'
-        standard deviations, relative to their mean in `real`.
+        Means and variances of the genes. `error` is the mean absolute difference between the genes'
+        real and synthetic standard deviations, divided by the mean standard deviation in `real`.
 
     Raises
     ------
@@ -167,15 +168,15 @@ def mean_variance(real: ArrayLike, synthetic: ArrayLike) -> Curve:
     spread = np.sqrt(var_a).mean()
     if spread == 0:
         raise ValueError(
-            f"no gene of `real` varies over its {len(a)} cells, so a relative difference of "
-            f"spread is undefined. Pass more cells or other genes."
+            f"no gene of `real` varies over its {len(a)} cells, so the relative difference in "
+            f"standard deviation is undefined. Pass more cells or other genes."
         )
     error = float(np.abs(np.sqrt(var_a) - np.sqrt(var_b)).mean() / spread)
     return Curve(_means(a), _means(b), var_a, var_b, error)
 
 
 def zero_fraction(real: ArrayLike, synthetic: ArrayLike) -> Curve:
-    """Share of cells without a gene, against the gene's mean.
+    """Fraction of zeros of each gene against its mean expression.
 
     Parameters
     ----------
@@ -185,8 +186,8 @@ def zero_fraction(real: ArrayLike, synthetic: ArrayLike) -> Curve:
     Returns
     -------
     Curve
-        Means and shares of zeros of the genes; `error` is the share of zeros among all synthetic
-        entries minus that among all real ones: above 0 where synthetic cells are too sparse.
+        Means and fractions of zeros of the genes. `error` is the fraction of zeros in `synthetic`
+        minus that in `real`, over all genes: positive if synthetic cells are too sparse.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def zero_fraction(real: ArrayLike, synthetic: ArrayLike) -> Curve:
 
 
 def zero_curve_error(real: ArrayLike, synthetic: ArrayLike) -> float:
-    """Mean absolute difference of the genes' shares of zeros.
+    """Mean absolute difference between genes' real and synthetic fractions of zeros.
 
     Parameters
     ----------
@@ -216,8 +217,8 @@ def zero_curve_error(real: ArrayLike, synthetic: ArrayLike) -> float:
     Returns
     -------
     float
-        0 where each gene is absent from as many cells. Unlike the error of `zero_fraction`, genes
-        that are too sparse do not make up for others that are too dense.
+        0 if each gene is zero in equally many cells. Unlike in the error of `zero_fraction`, genes
+        with too many zeros do not cancel out others with too few.
 
     Raises
     ------

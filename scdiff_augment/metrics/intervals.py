@@ -1,4 +1,4 @@
-"""Where the value of other real cells would lie: intervals for nulls."""
+"""Intervals for real references: where the value of other real cells would lie."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 N_BOOTSTRAPS = 1000
-"""Resamples; the ends of an interval move by about 2 % of its width between seeds."""
+"""Bootstrap resamples: between seeds an interval's ends move by about 2 % of its width."""
 
 
 def median_interval(
     values: NDArray, n_new: int, level: float = 0.95, random_state: int = 0
 ) -> tuple[float, float]:
-    """Interval for the median of other cells of the same kind, by the bootstrap.
+    """Bootstrap interval for the median of other cells of the same population.
 
-    Both the median of `values` and that of the other cells vary by chance, so the interval is that
-    of the difference between two resamples, around the median of `values`.
+    Both the median of `values` and that of the other cells vary by chance. The interval therefore
+    holds the differences between the medians of two resamples, centred at the median of `values`.
 
     Parameters
     ----------
     values : ndarray of shape (n_cells,)
-        One value for each real cell.
+        One value per real cell.
     n_new : int
-        Cells whose median is asked for.
+        Number of other cells.
     level : float, default=0.95
-        Share of such medians that lie inside.
+        Fraction of such medians that the interval contains.
     random_state : int, default=0
-        Seed of the resamples.
+        Seed of the resampling.
 
     Returns
     -------
-    tuple of float
-        Lower and upper end.
+    low, high : float
+        Ends of the interval, in the units of `values`.
 
     Examples
     --------
@@ -53,20 +53,20 @@ def median_interval(
 
 
 def prediction_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Interval for one more value, where those that are known are normal and independent.
+    """Prediction interval for one further value of a normal sample.
 
     Parameters
     ----------
     values : array-like of shape (n_values,)
-        What was measured, at least 2 values.
+        At least 2 independent, normally distributed values.
     level : float, default=0.95
-        The chance that one more lies inside.
+        Probability that the interval contains one further value.
 
     Returns
     -------
-    tuple of float
-        Lower and upper end: the mean, and on both sides Student's quantile times the standard
-        deviation times the root of 1 + 1 / n.
+    low, high : float
+        The mean minus and plus Student's t quantile times the standard deviation times
+        sqrt(1 + 1 / n), in the units of `values`.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def prediction_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     known = np.asarray(values, dtype=float)
     if len(known) < 2:
         raise ValueError(
-            f"an interval needs at least 2 values to learn their spread from, got {len(known)}. "
-            f"Measure again on other cells."
+            f"an interval needs at least 2 values to estimate their spread, got {len(known)}. "
+            f"Compute the value again on other cells."
         )
     reach = stats.t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1)
     reach *= np.sqrt(1 + 1 / len(known))

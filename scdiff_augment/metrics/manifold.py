@@ -1,4 +1,4 @@
-"""Whether synthetic cells lie where real ones do, and reach all of them."""
+"""Density and coverage: whether synthetic cells lie where real ones do, and reach all of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
+from .checks import MAX_CELLS, Seed, equal_sized_pair
 from .embedding import Latents, joint_pca
-from .inputs import MAX_CELLS, Seed, equal_pair
 
 N_NEIGHBORS = 5
-"""The ball around a real cell ends at its neighbour of this rank, as published."""
+"""A real cell's neighbourhood reaches to its k-th nearest real neighbour; k as published."""
 
 
 def density(
@@ -22,27 +22,27 @@ def density(
     max_cells: int = MAX_CELLS,
     random_state: Seed = 0,
 ) -> float:
-    """In how many real cells' neighbourhoods a synthetic cell lies, relative to expectation.
+    """Mean number of real cells' neighbourhoods that contain a synthetic cell, divided by k.
 
-    The neighbourhood of a real cell is the ball that ends at its 5th nearest real neighbour, in
-    50 joint principal components.
+    The neighbourhood of a real cell is the ball around it that reaches to its k-th nearest real
+    neighbour, k = `n_neighbors`, in 50 joint principal components.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells.
+        log1p expression. Both are subsampled to the same number of cells.
     n_neighbors : int, default=5
-        Rank of the neighbour at which a ball ends.
+        Rank k of the neighbour to which a neighbourhood reaches.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing cells, and for the principal components.
+        For subsampling, and for the principal components.
 
     Returns
     -------
     float
-        About 1 for cells of the same distribution; below where synthetic cells stray, above where
-        they crowd in the densest regions.
+        About 1 for cells of the same distribution; below 1 if synthetic cells lie off the real
+        ones, above 1 if they concentrate in the densest regions.
 
     Raises
     ------
@@ -77,26 +77,26 @@ def coverage(
     max_cells: int = MAX_CELLS,
     random_state: Seed = 0,
 ) -> float:
-    """Share of real cells with a synthetic cell in their neighbourhood.
+    """Fraction of real cells with at least one synthetic cell in their neighbourhood.
 
-    Neighbourhoods are those of `density`.
+    Neighbourhoods are defined as for `density`.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells.
+        log1p expression. Both are subsampled to the same number of cells.
     n_neighbors : int, default=5
-        Rank of the neighbour at which a ball ends.
+        Rank k of the neighbour to which a neighbourhood reaches.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing cells, and for the principal components.
+        For subsampling, and for the principal components.
 
     Returns
     -------
     float
-        1 for identical sets; about 1 - 2^-5 = 0.97 for many cells of the same distribution; low
-        where kinds of cells are missing.
+        1 for identical sets; about 1 - 2^-k = 0.97 for many cells of the same distribution; low if
+        kinds of cells are missing from the synthetic set.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def coverage(
 def density_and_coverage_of(
     real: Latents, synthetic: Latents, n_neighbors: int = N_NEIGHBORS
 ) -> tuple[float, float]:
-    """Both figures of two sets of points."""
+    """Both metrics for two sets of points."""
     n_neighbors = min(n_neighbors, len(real) - 1)
     tree = NearestNeighbors(n_neighbors=n_neighbors, algorithm="kd_tree").fit(real)
     radius = tree.kneighbors()[0][:, -1]
@@ -139,9 +139,11 @@ def _points(
     real: ArrayLike, synthetic: ArrayLike, n_neighbors: int, max_cells: int, random_state: Seed
 ) -> tuple[NDArray, NDArray]:
     if n_neighbors < 1:
-        raise ValueError(f"`n_neighbors` must be at least 1, got {n_neighbors}.")
+        raise ValueError(
+            f"`n_neighbors` must be at least 1, got {n_neighbors}. The default is {N_NEIGHBORS}."
+        )
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(
+    pair = equal_sized_pair(
         real, synthetic, min_cells=n_neighbors + 1, max_cells=max_cells, random_state=rng
     )
     return joint_pca(*pair, random_state=int(rng.integers(2**31)))

@@ -1,4 +1,4 @@
-"""Whether classes and conditions change the same genes, by as much."""
+"""Differential expression: whether classes and conditions change the same genes by as much."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score
 
-from .inputs import checked, checked_labels, checked_pair, same_genes
+from .checks import checked_labels, checked_matrix, checked_pair, require_same_genes
 
 
 def marker_lfc_agreement(
@@ -19,11 +19,11 @@ def marker_lfc_agreement(
     n_markers: int = 50,
     min_cells: int = 5,
 ) -> pd.DataFrame:
-    """Log fold changes of each class's markers, real against synthetic.
+    """Agreement of the log fold changes of each class's marker genes, real against synthetic.
 
-    A log fold change is log2 of (1 + mean linear expression in the class) over (1 + that in all
-    other cells). The markers of a class are the genes where it is largest, by absolute value, in
-    real cells.
+    A log fold change is log2 of (1 + mean linear expression in the class) / (1 + mean linear
+    expression in all other cells). The markers of a class are the genes with the largest absolute
+    log fold changes in real cells.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ def marker_lfc_agreement(
     labels, synthetic_labels : array-like of shape (n_cells,)
         Class of each cell.
     n_markers : int, default=50
-        Genes per class.
+        Marker genes per class.
     min_cells : int, default=5
-        Classes with fewer cells on either side get NaN.
+        Classes with fewer real or fewer synthetic cells get NaN.
 
     Returns
     -------
     DataFrame
-        One row for each class of `labels`, named by it: "correlation" (Pearson, over the markers),
-        "slope" (of synthetic on real, through the origin; above 1 where classes are too far apart),
-        "n_real" and "n_synthetic" cells. Markers are chosen on `real`, so even real cells have
-        slopes somewhat below 1.
+        One row per class of `labels`. Columns: "correlation" (Pearson's, over the markers), "slope"
+        (regression of synthetic on real log fold changes through the origin; above 1 if synthetic
+        classes differ too much), "n_real" and "n_synthetic" (numbers of cells). Markers are chosen
+        on `real`, so even held-out real cells have slopes somewhat below 1.
 
     Raises
     ------
@@ -67,12 +67,13 @@ def marker_lfc_agreement(
     classes = np.unique(y_a)
     if len(classes) < 2:
         raise ValueError(
-            f"a class's markers are against other classes, but `labels` has only '{classes[0]}'. "
-            f"Pass cells of at least 2 classes."
+            f"markers of a class are found by comparison with other classes, but `labels` has "
+            f"only '{classes[0]}'. Pass cells of at least 2 classes."
         )
     if min(n_markers, a.shape[1]) < 2:
         raise ValueError(
-            f"agreement needs at least 2 markers, got n_markers={n_markers} of {a.shape[1]} genes."
+            f"agreement needs at least 2 markers, got n_markers={n_markers} of {a.shape[1]} genes. "
+            f"Raise `n_markers` or pass more genes."
         )
     rows = {}
     for label in classes:
@@ -90,25 +91,25 @@ def marker_lfc_agreement(
 def r2_top_genes(
     real: ArrayLike, synthetic: ArrayLike, control: ArrayLike, *, n_genes: int = 50
 ) -> float:
-    """R² of the mean expression of the genes that respond most.
+    """R² of predicted mean expression over the genes that respond most to a condition.
 
     Parameters
     ----------
     real : array-like of shape (n_real, n_genes_total)
         log1p expression of real cells under the condition.
     synthetic : array-like of shape (n_synthetic, n_genes_total)
-        Cells predicted for that condition.
+        log1p expression of the cells predicted for that condition.
     control : array-like of shape (n_control, n_genes_total)
-        Real cells without it. They choose the genes: the largest absolute differences of the mean
-        between `real` and `control`.
+        log1p expression of real cells without the condition. The genes used are those with the
+        largest absolute difference in mean between `real` and `control`.
     n_genes : int, default=50
-        How many genes.
+        Number of genes used.
 
     Returns
     -------
     float
-        Coefficient of determination over those genes: 1 where all means agree, 0 for one that
-        predicts the same mean for every gene, below 0 for worse.
+        Coefficient of determination of the means over those genes: 1 if all agree, 0 for a
+        prediction as good as one and the same mean for every gene, negative if worse.
 
     Raises
     ------
@@ -126,8 +127,8 @@ def r2_top_genes(
     0.0
     """
     a, b = checked_pair(real, synthetic, min_cells=1)
-    c = checked(control, "control", min_cells=1)
-    same_genes({"real": real, "control": control})
+    c = checked_matrix(control, "control", min_cells=1)
+    require_same_genes({"real": real, "control": control})
     if min(n_genes, a.shape[1]) < 2:
         raise ValueError(
             f"R² over genes needs at least 2 of them, got n_genes={n_genes} of {a.shape[1]}. Pass "

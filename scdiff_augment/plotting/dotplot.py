@@ -1,4 +1,4 @@
-"""Marker genes of real and synthetic cells, class by class."""
+"""Dot plot of marker genes in real and synthetic cells, class by class."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from . import style
-from .cells import labels_of, synthetic_cells
-from .embed import log_values
+from .inputs import labels_of, log_values, synthetic_cells
 
 LARGEST = 110.0
-"""Area, in square points, of the dot of a gene that every cell expresses."""
+"""Area, in square points, of the dot of a gene that all cells express."""
 
 
 def marker_dotplot(
@@ -31,42 +30,42 @@ def marker_dotplot(
     cmap: str = "Reds",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw marker genes as dots, with real and synthetic cells of a class in rows side by side.
+    """Dot plot of marker genes, with the real and synthetic cells of a class in adjacent rows.
 
     Parameters
     ----------
     adata : AnnData of shape (n_cells, n_genes)
-        Cells of both kinds, told apart by the boolean column ``obs["is_synthetic"]``: counts, or
-        log1p of depth-normalised counts.
+        Real and synthetic cells, the latter marked by the boolean column ``obs["is_synthetic"]``:
+        counts, or log1p of depth-normalised counts.
     markers : sequence of str, or mapping of str to sequence of str
-        Genes; with a mapping they are grouped under its keys.
+        Names of genes; a mapping groups them under its keys.
     label_key : str
         Column of ``obs`` with the classes.
     layer : str, optional
         Layer to read; default is ``X``.
     classes : sequence of str, optional
-        Which classes to show, in this order; all of them by default, or, where `markers` is a
-        mapping whose keys are classes, in its order.
+        Classes to show, in this order. By default all of them: first those that are keys of
+        `markers`, in its order, then the others by name.
     scale : bool, default=False
-        Divide each gene by its largest mean among real rows, so that weak genes show as well.
-        Synthetic rows above it have its colour.
+        Divide the means of each gene by the largest among the real rows, so that weakly expressed
+        genes show as well. Synthetic rows above 1 have the colour of 1.
     cmap : str, default="Reds"
-        Colour map of the mean expression.
+        Matplotlib colour map of the mean expression.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Size: the share of cells that express the gene; colour: its mean log1p expression over all
-        cells of the row. A class without synthetic cells has one row.
+        Dot size is the fraction of the row's cells that express the gene, colour its mean log1p
+        expression over all cells of the row. A class without synthetic cells has one row.
 
     Raises
     ------
     KeyError
-        If a gene, `label_key`, `layer` or "is_synthetic" does not exist.
+        If a gene, `label_key`, `layer` or "is_synthetic" is missing from `adata`.
     ValueError
-        If a class has no cells, or no gene is asked for.
+        If a class has no cells, or no genes are given.
 
     Examples
     --------
@@ -92,7 +91,7 @@ def marker_dotplot(
     if scale:
         top = mean[[kind == "real" for _, kind, _ in rows]].max(axis=0, initial=0)
         mean = mean / np.where(top > 0, top, 1)
-    places = _places([label for label, _, _ in rows])
+    places = _row_positions([label for label, _, _ in rows])
     ax = style.axes(ax, 2.6 + 0.27 * len(genes), 1.2 + 0.24 * places[-1])
     x, y = np.meshgrid(np.arange(len(genes)), places)
     dots = ax.scatter(
@@ -108,7 +107,7 @@ def marker_dotplot(
     )
     _name_rows(ax, rows, places)
     _name_genes(ax, grouped, genes)
-    _explain(ax, dots, "mean, relative to\nlargest real" if scale else "mean log1p")
+    _explain(ax, dots, "mean, relative to\nlargest real" if scale else "mean log1p\nexpression")
     return ax
 
 
@@ -116,15 +115,18 @@ def _read(
     adata: ad.AnnData, genes: Sequence[str], label_key: str, layer: str | None
 ) -> tuple[NDArray, NDArray[np.str_], NDArray[np.bool_]]:
     if not genes:
-        raise ValueError("no marker genes were given; name at least one of adata.var_names.")
+        raise ValueError("no marker genes were given. Pass at least one of adata.var_names.")
     missing = [gene for gene in genes if gene not in adata.var_names]
     if missing:
         raise KeyError(
             f"{len(missing)} of {len(genes)} marker genes are not in adata.var_names: "
-            f"{', '.join(map(str, missing[:5]))}. Leave them out."
+            f"{', '.join(map(str, missing[:5]))}{', ...' if len(missing) > 5 else ''}. Leave them "
+            f"out."
         )
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"adata has no layer '{layer}'; it has {list(adata.layers)}.")
+        raise KeyError(
+            f"adata has no layer '{layer}'. Pass one of {list(adata.layers)}, or None for X."
+        )
     labels, synthetic = labels_of(adata, label_key), synthetic_cells(adata)
     X = adata.X if layer is None else adata.layers[layer]
     values = log_values(X.toarray() if hasattr(X, "toarray") else X, "adata.X")
@@ -134,13 +136,13 @@ def _read(
 def _rows(
     labels: NDArray[np.str_], synthetic: NDArray[np.bool_], classes: Sequence[str]
 ) -> list[tuple[str, str, NDArray[np.bool_]]]:
-    """Class, kind and cells of each row."""
+    """Class, kind ("real" or "synthetic") and mask of cells, for each row."""
     rows = []
     for label in classes:
         inside = labels == label
         if not inside.any():
             raise ValueError(
-                f"no cell has class '{label}'; the classes are {', '.join(np.unique(labels))}."
+                f"no cell has class '{label}'. Choose from {', '.join(np.unique(labels))}."
             )
         for kind, mark in (("real", ~synthetic), ("synthetic", synthetic)):
             if (inside & mark).any():
@@ -148,8 +150,8 @@ def _rows(
     return rows
 
 
-def _places(labels: Sequence[str]) -> NDArray[np.float64]:
-    """Height of each row: those of one class are nearer to each other."""
+def _row_positions(labels: Sequence[str]) -> NDArray[np.float64]:
+    """Vertical position of each row: rows of one class are closer to each other."""
     steps = [1.0 if a == b else 1.5 for a, b in pairwise(labels)]
     return np.cumsum([0.0, *steps])
 
@@ -157,7 +159,7 @@ def _places(labels: Sequence[str]) -> NDArray[np.float64]:
 def _name_rows(ax: Axes, rows: list, places: NDArray[np.float64]) -> None:
     labels = np.array([label for label, _, _ in rows])
     names = list(dict.fromkeys(labels))
-    ax.yaxis.remove_overlapping_locs = False  # a single row stands where the class's name does
+    ax.yaxis.remove_overlapping_locs = False  # a single row has the position of its class name
     ax.set_yticks([places[labels == name].mean() for name in names], names)
     ax.set_yticks(places, [kind for _, kind, _ in rows], minor=True)
     ax.tick_params(axis="y", which="major", length=0, pad=50, labelsize=style.NORMAL)
@@ -197,7 +199,7 @@ def _explain(ax: Axes, dots: ScalarMappable, what: str) -> None:
         for share in (0.1, 0.25, 0.5, 1.0)
     ]  # fmt: skip
     legend = style.legend_beside(
-        ax, handles, title="cells with\nthe gene", title_fontsize=style.SMALL, labelspacing=0.7
+        ax, handles, title="fraction\nof cells", title_fontsize=style.SMALL, labelspacing=0.7
     )
     legend.set_alignment("left")
     style.colour_bar(ax, dots, what, (1.03, 0.0, 0.03, 0.32))

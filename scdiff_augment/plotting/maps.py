@@ -1,6 +1,8 @@
-"""Real and synthetic cells in one map."""
+"""UMAP plots of real and synthetic cells."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -11,12 +13,21 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
-from scdiff_augment.metrics.inputs import MAX_CELLS
+from scdiff_augment.expression.marks import MARK
+from scdiff_augment.metrics.checks import MAX_CELLS, checked_labels, checked_matrix, subsample
 
 from . import style
-from .cells import Cells, placed
+from .embedding import joint_umap
+from .inputs import require_coordinates, split_adata
 
 Embedding = tuple[ArrayLike, ArrayLike]
+
+
+class MapCells(NamedTuple):
+    """Coordinates of one kind of cells, and their classes if known."""
+
+    xy: NDArray
+    labels: NDArray[np.str_] | None
 
 
 def umap(
@@ -41,30 +52,30 @@ def umap(
     synthetic : array-like of shape (n_synthetic, n_genes), optional
         Synthetic cells on the same genes; not with AnnData.
     labels, synthetic_labels : array-like, optional
-        Class of each cell, for colours: both or none.
+        Class of each cell, to colour them by: give both or neither.
     label_key : str, optional
         With AnnData: the column of ``obs`` with the classes.
     embedding : pair of array-like of shape (n_cells, 2), optional
-        Where real and synthetic cells lie, for example from `joint_umap`; computed by default.
+        Coordinates of real and synthetic cells; by default those of `joint_umap`.
     max_cells : int, default=5000
-        At most this many cells of each kind are placed and drawn.
+        Limit on the cells of each kind; larger sets are subsampled.
     random_state : int, default=0
-        For drawing cells, and for the map.
+        Seed of the subsampling, the map, and the drawing order.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Real cells lie below, pale; synthetic ones above, in full colour. More than nine classes are
-        told apart by letters.
+        Real cells are drawn first, in pale colours, synthetic ones over them in full colours. With
+        more than nine classes colours repeat, and letters name the classes.
 
     Raises
     ------
     ValueError
-        If labels, embedding or "is_synthetic" do not fit the cells.
+        If labels, coordinates or "is_synthetic" do not match the cells.
     KeyError
-        If AnnData has no column `label_key` or "is_synthetic".
+        If the AnnData has no column `label_key` or "is_synthetic" in ``obs``.
 
     Examples
     --------
@@ -75,7 +86,7 @@ def umap(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['30 real', '30 synthetic']
     """
-    sides = placed(
+    sides = _map_cells(
         real,
         synthetic,
         labels=labels,
@@ -109,21 +120,21 @@ def umap_by_class(
     n_columns: int = 4,
     figure: Figure | None = None,
 ) -> NDArray[np.object_]:
-    """Draw a panel for each class: its real and its synthetic cells among all others.
+    """Draw one panel per class, with its real and synthetic cells over all cells in grey.
 
     Parameters
     ----------
     real, synthetic, labels, synthetic_labels, label_key, embedding, max_cells, random_state
-        As for `umap`. Labels are needed.
+        As for `umap`. Labels are required.
     n_columns : int, default=4
-        Panels beside each other.
+        Panels per row.
     figure : matplotlib.figure.Figure, optional
-        Where to draw; a new one by default.
+        Figure to draw into; a new one by default.
 
     Returns
     -------
     ndarray of matplotlib.axes.Axes
-        A panel for each class, in the order of their names.
+        One panel per class of the real cells, in alphabetical order.
 
     Raises
     ------
@@ -139,7 +150,7 @@ def umap_by_class(
     >>> [ax.get_title(loc="left") for ax in panels]
     ['B', 'NK', 'T']
     """
-    a, b = placed(
+    a, b = _map_cells(
         real,
         synthetic,
         labels=labels,
@@ -151,8 +162,8 @@ def umap_by_class(
     )
     if a.labels is None or b.labels is None:
         raise ValueError(
-            "panels by class need labels: pass label_key=... with AnnData, else labels=... and "
-            "synthetic_labels=..."
+            "panels by class need labels. Pass label_key with AnnData, or labels and "
+            "synthetic_labels with matrices."
         )
     names = np.unique(a.labels)
     n_columns = min(n_columns, len(names))
@@ -169,7 +180,7 @@ def umap_by_class(
         of_real, of_synthetic = a.xy[a.labels == label], b.xy[b.labels == label]
         both = np.concatenate([of_real, of_synthetic])
         colour = np.repeat([style.REAL, style.SYNTHETIC], [len(of_real), len(of_synthetic)])
-        order = rng.permutation(len(both))  # mixed, so that neither kind hides the other
+        order = rng.permutation(len(both))  # shuffled, so that neither kind hides the other
         style.points(ax, everyone, "#e9e9e9", area)
         style.points(ax, both[order], colour[order], 2.5 * area)
         style.map_frame(ax)
@@ -188,8 +199,54 @@ def umap_by_class(
     return grid[: len(names)]
 
 
-def _plain(ax: Axes, sides: tuple[Cells, Cells]) -> None:
-    """Grey below, blue above."""
+def _map_cells(
+    real: ad.AnnData | ArrayLike,
+    synthetic: ArrayLike | None,
+    *,
+    labels: ArrayLike | None,
+    synthetic_labels: ArrayLike | None,
+    label_key: str | None,
+    embedding: tuple[ArrayLike, ArrayLike] | None,
+    max_cells: int,
+    random_state: int,
+) -> tuple[MapCells, MapCells]:
+    """Check, subsample and place real and synthetic cells."""
+    if isinstance(real, ad.AnnData):
+        if synthetic is not None or labels is not None or synthetic_labels is not None:
+            raise ValueError(
+                f"an AnnData holds real and synthetic cells (told apart by obs['{MARK}']) and "
+                f"their labels (label_key), so `synthetic`, `labels` and `synthetic_labels` must "
+                f"be left out. Pass matrices to use them."
+            )
+        real, synthetic, labels, synthetic_labels = split_adata(real, label_key)
+    elif synthetic is None:
+        raise ValueError(
+            "with a matrix of real cells `synthetic` must be given. Pass it, or an AnnData of both."
+        )
+    sides = {"real": (real, labels), "synthetic": (synthetic, synthetic_labels)}
+    rng = np.random.default_rng(random_state)
+    chosen: list[tuple[NDArray, NDArray, NDArray[np.str_] | None]] = []
+    for name, (X, y) in sides.items():
+        values = checked_matrix(X, name, min_cells=1)
+        rows = subsample(len(values), max_cells, rng)
+        label_name = "labels" if name == "real" else "synthetic_labels"
+        known = None
+        if labels is not None or synthetic_labels is not None:
+            known = checked_labels(y, len(values), label_name)[rows]
+        chosen.append((values, rows, known))
+    if embedding is None:
+        xy = joint_umap(*(X[rows] for X, rows, _ in chosen), random_state=random_state)
+    else:
+        xy = [
+            require_coordinates(coordinates, len(X), name)[rows]
+            for coordinates, name, (X, rows, _) in zip(embedding, sides, chosen, strict=True)
+        ]
+    first, second = (MapCells(at, known) for at, (_, _, known) in zip(xy, chosen, strict=True))
+    return first, second
+
+
+def _plain(ax: Axes, sides: tuple[MapCells, MapCells]) -> None:
+    """Draw real cells in grey, and synthetic ones over them in blue."""
     area = style.point_area(sum(len(side.xy) for side in sides))
     handles = []
     for side, name, colour, alpha in zip(
@@ -201,18 +258,18 @@ def _plain(ax: Axes, sides: tuple[Cells, Cells]) -> None:
 
 
 def _by_colour(
-    ax: Axes, sides: tuple[Cells, Cells], rng: np.random.Generator
+    ax: Axes, sides: tuple[MapCells, MapCells], rng: np.random.Generator
 ) -> dict[str, NDArray]:
-    """Each class in its colour, real cells as pale discs, synthetic ones as crosses.
+    """Draw each class in its colour, real cells as pale discs, synthetic ones as crosses.
 
-    Returns the letters of classes, and where to write them.
+    Returns the letters that name the classes, and where to write them.
     """
     names = np.unique(np.concatenate([side.labels for side in sides if side.labels is not None]))
     colours = style.class_colours(names)
     area = style.point_area(sum(len(side.xy) for side in sides))
     for side, marker in zip(sides, ("o", "x"), strict=True):
         labels = np.asarray(side.labels)
-        order = rng.permutation(len(side.xy))  # no class hides another by its place in the file
+        order = rng.permutation(len(side.xy))  # shuffled, so that no class hides another
         real = marker == "o"
         tint = [style.paler(colours[k]) if real else colours[k] for k in labels[order]]
         style.points(ax, side.xy[order], tint, 3 * area if real else 1.2 * area, marker=marker)

@@ -1,4 +1,4 @@
-"""Colours, axes and legends that all pictures share."""
+"""Colours, axes and legends common to all plots."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 INK, QUIET, PALE = "#222222", "#767676", "#c4c4c4"
 SYNTHETIC, REAL = "#0072b2", "#e69f00"
-"""Blue and orange of Okabe and Ito, which differ for every kind of colour vision. Real cells are
-grey wherever synthetic ones lie on top, and orange only where the two are mixed."""
+"""Okabe and Ito's blue and orange, distinguishable with every kind of colour vision. Real cells are
+grey where synthetic ones lie on top, and orange where the two are mixed."""
 
 PALETTE = (
     "#332288",
@@ -36,22 +36,22 @@ PALETTE = (
     "#aa4499",
     "#999933",
 )
-"""Tol's "muted" scheme, which stays apart for every kind of colour vision. Beyond it classes get
-letters."""
+"""Tol's "muted" scheme, distinguishable with every kind of colour vision. If there are more classes
+than colours, letters name them."""
 
 SMALL, NORMAL = 7.5, 9.0
-"""Points of text."""
+"""Font sizes, in points."""
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """Return the axes that were given, or new ones of a size in inches."""
+    """Return the given axes, or new ones of this size in inches."""
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     return ax
 
 
 def class_colours(classes: Iterable[str]) -> dict[str, tuple[float, float, float]]:
-    """Give each class a colour; they repeat where there are more than the palette holds."""
+    """Assign a colour to each class; colours repeat if there are more classes than colours."""
     return {label: to_rgb(PALETTE[i % len(PALETTE)]) for i, label in enumerate(classes)}
 
 
@@ -75,7 +75,7 @@ def legend_beside(ax: Axes, handles: Sequence[Artist], **options: Any) -> Legend
 
 
 def points(ax: Axes, xy: NDArray, colour: Any, area: float, **options: Any) -> PathCollection:
-    """Draw cells, as pixels even in a vector file; crosses have lines, discs have none."""
+    """Draw cells, rasterised even in vector formats; crosses have lines, discs no edges."""
     width = 0.6 if options.get("marker") == "x" else 0
     options = {"linewidths": width, "rasterized": True} | options
     return ax.scatter(xy[:, 0], xy[:, 1], s=area, c=colour, **options)
@@ -84,7 +84,7 @@ def points(ax: Axes, xy: NDArray, colour: Any, area: float, **options: Any) -> P
 def colour_bar(
     ax: Axes, shown: ScalarMappable, title: str, bounds: tuple[float, float, float, float]
 ) -> None:
-    """Explain colours beside the data, in a part of the axes' coordinates."""
+    """Draw a colour bar at `bounds` (x, y, width, height) in axes coordinates."""
     bar = ax.inset_axes(bounds)
     colours = ax.figure.colorbar(shown, cax=bar)
     colours.outline.set_visible(False)
@@ -95,11 +95,14 @@ def colour_bar(
 
 
 def write(ax: Axes, places: Mapping[str, NDArray], avoid: NDArray | None = None) -> None:
-    """Write over points, but over no other name nor a point of `avoid`; after all else is drawn."""
+    """Write names at these places, shifted so as not to hide each other or the points of `avoid`.
+
+    Call it last: positions depend on the final layout.
+    """
     look: dict[str, Any] = {"fontsize": SMALL, "fontweight": "bold", "color": INK}
     look |= {"ha": "center", "va": "center"}
     rim = [withStroke(linewidth=2.5, foreground="white")]
-    ax.figure.canvas.figure.draw_without_rendering()  # lays the axes out
+    ax.figure.canvas.figure.draw_without_rendering()  # computes the layout
     boxes: list[Bbox] = []
     if avoid is not None:
         boxes += [Bbox([at, at]).padded(8) for at in ax.transData.transform(avoid)]
@@ -115,7 +118,7 @@ def write(ax: Axes, places: Mapping[str, NDArray], avoid: NDArray | None = None)
 
 
 def open_frame(ax: Axes) -> None:
-    """Keep the left and lower axis alone, thin."""
+    """Keep only the left and bottom spines, thin."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set(color=QUIET, linewidth=0.8)
     ax.tick_params(colors=INK, labelsize=SMALL, color=QUIET, width=0.8)
@@ -124,7 +127,7 @@ def open_frame(ax: Axes) -> None:
 
 
 def map_frame(ax: Axes) -> None:
-    """Axes of an embedding: directions have names, positions no numbers."""
+    """Style the axes of an embedding: names, but no ticks."""
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel("UMAP 1", fontsize=SMALL, color=QUIET, loc="left")
     ax.set_ylabel("UMAP 2", fontsize=SMALL, color=QUIET, loc="bottom")
@@ -134,7 +137,7 @@ def map_frame(ax: Axes) -> None:
 
 
 def plain_log(axis: Axis) -> None:
-    """Name 1, 2 and 5 of each decade, or 1 alone where there are many, in plain numbers."""
+    """Label 1, 2 and 5 of each decade, or only 1 over a wide range, as plain numbers."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -142,11 +145,11 @@ def plain_log(axis: Axis) -> None:
 
 
 def letters(n: int) -> list[str]:
-    """Short names of n classes: A to Z, then AA, AB and so on."""
+    """Return n short names: A to Z, then AA, AB and so on."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return [("" if i < 26 else alphabet[i // 26 - 1]) + alphabet[i % 26] for i in range(n)]
 
 
 def point_area(n: int, largest: float = 16.0, smallest: float = 1.5) -> float:
-    """Area of a point, in square points, that lets n of them be seen."""
+    """Area of a marker, in square points, that keeps n of them visible."""
     return float(np.clip(12_000 / max(n, 1), smallest, largest))

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scdiff_augment.annotation.new_cells import KEY, new_obs, new_var
+from scdiff_augment.annotation.new_cells import new_obs, new_var
 from scdiff_augment.compute.devices import device_of
+from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming.block_sizes import block_sizes, cells_per_block
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 

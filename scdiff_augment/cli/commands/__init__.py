@@ -1,1 +1,4 @@
-"""One file for each command of ``scdiff-augment``."""
+"""One module per command of ``scdiff-augment``: its function, options and examples.
+
+May import: everything; heavy libraries only inside functions.
+"""

@@ -1,4 +1,4 @@
-"""add-condition: a model learns one more annotation."""
+"""add-condition: teach a fitted model one more condition."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import Cells, require_file
-from scdiff_augment.cli.models import (
+from scdiff_augment.cli.cell_files import Cells, require_file
+from scdiff_augment.cli.model_folders import (
     READ,
     cells_for,
-    class_weights,
-    described,
     load,
     require_model,
     save,
+    summary,
     values_for,
 )
-from scdiff_augment.cli.names import require_name
+from scdiff_augment.cli.name_lookup import require_name
 from scdiff_augment.cli.output import replacing
 from scdiff_augment.cli.terminal import Terminal
+from scdiff_augment.expression.labels import balanced_weights
 
 from .sample import classes_known
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-# the model of another day learns a second condition; the rest of it stays
+# teach a fitted model a second condition; what it has learnt before stays the same
 scdiff-augment add-condition model cells.h5ad --label-key condition
 
 \b
-# so that stimulated cells of a type can be drawn that was only seen unstimulated
+# so that cell types can be sampled as stimulated that were only seen unstimulated
 scdiff-augment add-condition model cells.h5ad --label-key condition \\
     --within cell_type --name treatment
 """
@@ -48,18 +48,20 @@ def add_condition(
     cells: options.CellsIn,
     label_key: Annotated[str, typer.Option(help="Column of obs with the classes.")],
     name: Annotated[
-        str | None, typer.Option(help="What sample will call it. [default: the column's name]")
+        str | None, typer.Option(help="Name of the condition. [default: the column's name]")
     ] = None,
     weight_key: Annotated[
         str | None,
-        typer.Option(help="Column of obs whose rare classes count more. [default: that of fit]"),
+        typer.Option(
+            help="Column of obs whose rare classes get more weight. [default: that of fit]"
+        ),
     ] = None,
     within: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|NAME=COLUMN",
-            help="A condition that the model knows, and its column of obs. Combinations of the two "
-            "that no cell has can then be sampled.",
+            help="A condition that the model knows, and its column of obs if that has another "
+            "name. Unseen combinations of the two can then be sampled.",
         ),
     ] = None,
     layer: options.ModelLayer = None,
@@ -73,7 +75,7 @@ def add_condition(
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Teach a model one more condition. What it knows already does not change."""
+    """Teach a fitted model one more condition, without changing what it has learnt before."""
     terminal = Terminal(quiet)
     name = name or label_key
     require_model(model)
@@ -82,16 +84,16 @@ def add_condition(
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         if name in loaded.conditions_ and not force:
             raise ValueError(
-                f"{model} has a condition '{name}' already. Choose another --name, or replace it "
+                f"{model} already has a condition '{name}'. Choose another --name, or replace it "
                 f"with --force."
             )
         real = cells_for(loaded, cells, layer, terminal)
         labels = real.labels(label_key)
         weight_key = weight_key or loaded.history_.get(READ, {}).get("weight_key")
-        weight = None if weight_key is None else class_weights(real.labels(weight_key))
+        weight = None if weight_key is None else balanced_weights(real.labels(weight_key))
         steps = loaded.classifier_steps
         loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
-        terminal.say(f"learning {name}: {len(real):,} cells")
+        terminal.say(f"learning {name} from {len(real):,} cells")
         loaded.add_condition(
             name,
             labels,
@@ -102,11 +104,11 @@ def add_condition(
         for note in loaded.history_[f"carried:{name}"]:
             terminal.say(f"note: {note}")
         save(loaded.set_params(classifier_steps=steps), place)
-    terminal.done(f"wrote {model}: {described(loaded)}")
+    terminal.done(f"wrote {model}: {summary(loaded)}")
 
 
 def _groups(model: LatentDiffusion, within: str, cells: Cells, path: Path) -> dict[str, NDArray]:
-    """Classes of the cells in a condition that the model knows."""
+    """Class of each cell in a condition that the model knows."""
     name, _, column = within.partition("=")
     known = [str(label) for label in classes_known(model, name, path)]
     labels = cells.labels(column or name)

@@ -1,4 +1,4 @@
-"""evaluate: how real synthetic cells are."""
+"""evaluate: compare synthetic cells with real ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import read_cells, require_file
-from scdiff_augment.cli.comparable import halve, same_classes, tell_seen, values_of
+from scdiff_augment.cli.cell_files import read_cells, require_file
+from scdiff_augment.cli.evaluation_inputs import (
+    matched_values,
+    report_seen_cells,
+    shared_classes,
+    split_reference,
+)
 from scdiff_augment.cli.output import replacing
 from scdiff_augment.cli.terminal import Terminal
+from scdiff_augment.expression.marks import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,65 +25,75 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-# against half of the real cells; the other half shows what real cells would get
+# compare with half of the real cells; the other half gives the real reference
 scdiff-augment evaluate heldout.h5ad synthetic.h5ad
 
 \b
-# by class, with a look for copies of cells that the model has seen
+# by class, and with a search for copies of training cells
 scdiff-augment evaluate heldout.h5ad synthetic.h5ad --label-key cell_type \\
-    --training cells.h5ad --out figures.csv
+    --training cells.h5ad --out metrics.csv
 """
 
 TABLES = (".csv", ".json")
-"""How the name of a table may end."""
-
-PROVENANCE = "scdiff_augment"
-"""Where uns says how cells were made, as `scdiff_augment.annotation.new_cells.KEY`."""
+"""Suffixes that the name of a table may have."""
 
 
 def evaluate(
     real: Annotated[
-        Path, typer.Argument(metavar="REAL", help="Real cells, best such as the model did not see.")
+        Path, typer.Argument(metavar="REAL", help="Real cells, preferably held out from training.")
     ],
     synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", help="Synthetic cells.")],
     null: Annotated[
         Path | None,
         typer.Option(
             metavar="CELLS",
-            help="More real cells, to be scored like synthetic ones. [default: half of REAL]",
+            help="Further held-out real cells, scored in the place of the synthetic ones: the "
+            "value to expect of perfect cells. [default: half of REAL]",
         ),
     ] = None,
     training: Annotated[
         Path | None,
-        typer.Option(metavar="CELLS", help="The cells that the model saw, to look for copies."),
+        typer.Option(
+            metavar="CELLS", help="The model's training cells, to search for copies of them."
+        ),
     ] = None,
     label_key: Annotated[
-        str | None, typer.Option(help="Column of obs with classes, for figures of each.")
+        str | None, typer.Option(help="Column of obs with classes, to evaluate each of them too.")
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(help="Layer of REAL. [default: 'counts' where there is one, else X]"),
+        typer.Option(help="Layer of REAL. [default: 'counts' if there is one, else X]"),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Write the table here too: .csv or .json."),
+        typer.Option(metavar="TABLE", help="Also write the table to this file: .csv or .json."),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Part REAL anew so many times, for the range of the null.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of random splits of the real cells; more than one gives the range of the "
+            "real reference.",
+        ),
     ] = 1,
     max_cells: Annotated[
-        int, typer.Option(min=5, help="Compare at most so many cells of each file and class.")
+        int, typer.Option(min=5, help="Limit on the cells compared of each file and class.")
     ] = 5000,
-    trees: Annotated[int, typer.Option(min=1, help="Trees of each forest.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="For what is drawn at random.")] = 0,
+    trees: Annotated[int, typer.Option(min=1, help="Trees of each random forest.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     jobs: options.Jobs = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score synthetic cells against real ones, each figure beside that of real cells.
+    """Compare synthetic cells with real ones, and each metric with its real reference.
 
-    Of files that hold both, like those of oversample, REAL gives its real cells and SYNTHETIC its
-    synthetic ones. All are compared in the genes of SYNTHETIC, on the scale of REAL.
+    In the table, column 'figure' names the metric, and column 'null' holds its real reference: the
+    value of held-out real cells scored in the place of the synthetic ones, i.e. the value to expect
+    of perfect cells.
+
+    Files may hold both kinds of cells, like those of oversample: only the real cells of REAL and
+    the synthetic cells of SYNTHETIC are used. All are compared in the genes of SYNTHETIC, on the
+    scale of REAL.
     """
     terminal = Terminal(quiet)
     paths = {"real": real, "synthetic": synthetic, "null": null, "training": training}
@@ -101,7 +117,7 @@ def evaluate(
         else:
             table.to_json(place, orient="records", indent=1)
     _print(table)
-    terminal.done(f"wrote {out}: {len(table)} figures")
+    terminal.done(f"wrote {out}: {len(table)} rows")
 
 
 def _scored(
@@ -111,7 +127,7 @@ def _scored(
     settings: dict[str, Any],
     terminal: Terminal,
 ) -> pd.DataFrame:
-    """Read, bring to one scale, and score."""
+    """Read the files, make them comparable, and evaluate them."""
     terminal.say(f"reading {', '.join(map(str, paths.values()))}")
     cells = {}
     for name, path in paths.items():
@@ -119,16 +135,19 @@ def _scored(
         cells[name] = found.marked(name == "synthetic", terminal)
     labels = {}
     if label_key is not None:
-        cells["real"] = same_classes(cells, label_key, terminal)
+        cells["real"] = shared_classes(cells, label_key, terminal)
         labels = {name: found.labels(label_key).astype(str) for name, found in cells.items()}
-    elif made_for := cells["synthetic"].adata.uns.get(PROVENANCE, {}).get("label_key"):
-        terminal.say(f"note: synthetic cells were made by '{made_for}'; --label-key compares those")
-    values = values_of(cells, chosen=layer is not None)
+    elif made_for := cells["synthetic"].adata.uns.get(KEY, {}).get("label_key"):
+        terminal.say(
+            f"note: synthetic cells were made by class of '{made_for}'; --label-key {made_for} "
+            f"evaluates each class"
+        )
+    values = matched_values(cells, chosen=layer is not None)
     genes = cells["synthetic"].adata.var_names.to_numpy(dtype=str)
     if "training" in values:
-        tell_seen(values, genes, terminal)
+        report_seen_cells(values, genes, terminal)
     if "null" not in cells:
-        halve(values, labels, settings["random_state"])
+        split_reference(values, labels, settings["random_state"])
     sizes = ", ".join(f"{len(X):,} {name}" for name, X in values.items())
     with terminal.working(f"comparing cells ({sizes}) in {len(genes):,} genes"):
         from scdiff_augment.metrics import evaluate as score
@@ -142,17 +161,17 @@ def _scored(
 
 
 def _print(table: pd.DataFrame) -> None:
-    """Show a block for each class; what could not be told is left out."""
+    """Print one block per class, without metrics that could not be computed."""
     ranged = (table["null_low"] < table["null_high"]).any()
     ends = ["null_low", "null_high"]
     shown = table.drop(columns=["class", "n", *([] if ranged else ends)])
     if ranged:
         shown.loc[~(table["null_low"] < table["null_high"]), ends] = float("nan")
     for label, rows in table.groupby("class", sort=False):
-        told = shown.loc[rows.index].dropna(subset="synthetic")
+        computed = shown.loc[rows.index].dropna(subset="synthetic")
         typer.echo(f"{label}, {rows['n'].iloc[0]:,} real and as many synthetic")
-        if told.empty:
-            typer.echo("too few for any figure\n")
+        if computed.empty:
+            typer.echo("too few cells for any metric\n")
             continue
-        text = told.to_string(index=False, float_format="{:.4g}".format, na_rep="-")
+        text = computed.to_string(index=False, float_format="{:.4g}".format, na_rep="-")
         typer.echo(f"{text}\n")

@@ -1,4 +1,4 @@
-"""fit: from cells to a model."""
+"""fit: train a model on a file of cells."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import Cells, require_file
-from scdiff_augment.cli.large import common_seed, read_any, together
-from scdiff_augment.cli.models import READ, class_weights, described, save
-from scdiff_augment.cli.names import hint, listed
+from scdiff_augment.cli.cell_files import Cells, require_file
+from scdiff_augment.cli.large_files import open_cells
+from scdiff_augment.cli.model_folders import READ, save, summary
+from scdiff_augment.cli.name_lookup import listed, suggestion
 from scdiff_augment.cli.output import replacing
+from scdiff_augment.cli.parallel import shared_seed, training_processes
 from scdiff_augment.cli.terminal import Terminal
 from scdiff_augment.compute.process_rank import is_leader
+from scdiff_augment.expression.labels import balanced_weights
 
 if TYPE_CHECKING:
     from scdiff_augment.generator import LatentDiffusion
@@ -23,23 +25,23 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-# a model that knows cell types
+# a model of cells, with cell type as a condition
 scdiff-augment fit cells.h5ad model --label-key cell_type
 
 \b
-# two conditions, from a layer of counts, rare types seen more often
+# two conditions, counts from a layer, rare types seen more often in training
 scdiff-augment fit cells.h5ad model --layer counts --seed 0 \\
     --label-key cell_type --label-key condition --weight-key cell_type
 
 \b
-# on four GPUs; on two machines with four each, started on both
+# on four GPUs; on two machines with four GPUs each, started on both
 scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4
 NODE_RANK=0 MASTER_ADDR=host0 MASTER_PORT=29500 \\
     scdiff-augment fit atlas.h5ad model --label-key cell_type --devices 4 --nodes 2 --seed 0
 """
 
 ENCODERS = [encoder.value for encoder in options.Encoder]
-"""Encoders with a name; anything else is a folder."""
+"""Names of encoders; any other text is the folder of a SCimilarity model."""
 
 
 def fit(
@@ -56,8 +58,8 @@ def fit(
     group_key: Annotated[
         str | None,
         typer.Option(
-            help="Column of obs: the denoiser starts at a Gaussian for each of its "
-            "classes. [default: clusters]"
+            help="Column of obs whose classes each get a Gaussian in the mixture that the denoiser "
+            "starts from. [default: clusters found in the data]"
         ),
     ] = None,
     layer: options.Layer = None,
@@ -82,20 +84,20 @@ def fit(
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn a model from cells. Labels are optional, and can be added later.
+    """Train a model on real cells. Conditions are optional, and can be added later.
 
-    Large files are read block by block: the codec is learnt from a random sample of the cells, all
-    else from all of them.
+    Large files are read in chunks: encoder and decoder are then trained on a random sample of the
+    cells, everything else on all of them.
     """
     leads = is_leader()
     terminal = Terminal(quiet or not leads)
     require_file(cells)
-    size = options.latent_size(n_latent)
+    size = options.parse_n_latent(n_latent)
     with replacing(model, force=force, suffixes=()) if leads else nullcontext(model) as place:
         terminal.say(f"reading {cells}")
-        real = read_any(cells, layer, stream, terminal)
+        real = open_cells(cells, layer, stream, terminal)
         labels = {key: real.labels(key) for key in label_key or []}
-        weight = None if weight_key is None else class_weights(real.labels(weight_key))
+        weight = None if weight_key is None else balanced_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
         from scdiff_augment.annotation.new_cells import require_condition_name
         from scdiff_augment.generator import LatentDiffusion
@@ -106,52 +108,60 @@ def fit(
             expression=expression.value,
             encoder=_encoder(encoder, size),
             n_latent=size if encoder in ENCODERS else "auto",
-            decoder_steps=options.steps(decoder_steps),
+            decoder_steps=options.parse_steps(decoder_steps),
             denoiser_steps=denoiser_steps,
             classifier_steps=classifier_steps,
-            random_state=common_seed(seed, devices, nodes, terminal),
+            random_state=shared_seed(seed, devices, nodes, terminal),
             device=(accelerator or "cpu") if devices == nodes == 1 else "cpu",
             n_jobs=jobs,
             verbose=terminal.verbose,
         )
-        terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
-        with together(devices, nodes, accelerator):
+        terminal.say(
+            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
+        )
+        with training_processes(devices, nodes, accelerator):
             fitted.fit(real.frame(), groups=groups, sample_weight=weight)
             for key, classes in labels.items():
                 fitted.add_condition(key, classes)
-        if not leads:  # another process writes the same model
+        if not leads:  # the first process writes the model
             return
         fitted.history_[READ] = {"layer": real.layer, "weight_key": weight_key}
-        _tell_kind(fitted, real, expression, terminal)
+        _print_notes(fitted, real, expression, terminal)
         save(fitted, place)
-    terminal.done(f"wrote {model}: {described(fitted)}")
+    terminal.done(f"wrote {model}: {summary(fitted)}")
 
 
 def _encoder(name: str, n_latent: int | str) -> Any:
-    """Find the encoder of this name, or read it from this folder."""
+    """Return the name of an encoder, or the encoder read from a folder of this name.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or `n_latent` is given for an encoder of fixed size.
+    """
     if name in ENCODERS:
         return name
     if not Path(name).is_dir():
         raise ValueError(
             f"--encoder takes {listed(ENCODERS)} or the folder of a SCimilarity model, but "
-            f"'{name}' is none of them.{hint(name, ENCODERS)}"
+            f"'{name}' is none of these.{suggestion(name, ENCODERS)}"
         )
     if n_latent != "auto":
-        raise ValueError("--n-latent can't change the size of a SCimilarity model; leave it out.")
+        raise ValueError("--n-latent cannot change a SCimilarity model's dimensions. Leave it out.")
     from scdiff_augment.codec.scimilarity import SCimilarityEncoder
 
     return SCimilarityEncoder(name)
 
 
-def _tell_kind(
+def _print_notes(
     model: LatentDiffusion, cells: Cells, expression: options.Scale, terminal: Terminal
 ) -> None:
-    """Say what was adapted, and where values were not taken for counts though nobody said so."""
+    """Print the notes of fit, and one if values were taken for neither counts nor log1p."""
     for note in model.history_["notes"]:
         terminal.say(f"note: {note}")
     if model.history_["expression"] == "real" and expression is options.Scale.AUTO:
         others = [*cells.adata.layers, *([] if cells.adata.raw is None else ["raw"])]
         terminal.say(
-            f"note: {cells.place} holds neither counts nor log1p of normalised counts, so cells "
-            f"come with Gaussian noise. Counts are better. Other layers: {listed(others)}"
+            f"note: {cells.place} holds neither counts nor log1p of normalised counts, so new "
+            f"cells get Gaussian noise. Use counts if there are any. Other layers: {listed(others)}"
         )

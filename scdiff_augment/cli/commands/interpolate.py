@@ -1,4 +1,4 @@
-"""interpolate: real cells on their way from one class to another."""
+"""interpolate: move real cells from one class towards another."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import Cells, require_file
-from scdiff_augment.cli.models import cells_for, load, require_model, values_for
+from scdiff_augment.cli.cell_files import Cells, require_file
+from scdiff_augment.cli.model_folders import cells_for, load, require_model, values_for
 from scdiff_augment.cli.output import replacing, write_cells
 from scdiff_augment.cli.terminal import Terminal
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-# every NK cell of the file, in eleven steps towards B cells
+# every NK cell of the file, towards B cells at eleven weights
 scdiff-augment interpolate model cells.h5ad path.h5ad --condition cell_type \\
     --from "NK cells" --to "B cells"
 
 \b
-# five cells at other weights, each keeping what it has of its own
+# five cells at given weights, each keeping its individual features
 scdiff-augment interpolate model cells.h5ad path.zarr --condition condition \\
     --from ctrl --to stim --weights 0,0.5,0.9 --n 5 --noise inverted --seed 0
 """
 
 WEIGHT = "weight"
-"""Column of obs with the weight of the class where the path ends."""
+"""Column of obs with the weight of the target class."""
 
 
 class Noise(StrEnum):
-    """What cells start with."""
+    """Noise that interpolation starts from."""
 
     DRAWN = "drawn"
     INVERTED = "inverted"
@@ -52,40 +52,48 @@ def interpolate(
     condition: Annotated[
         str,
         typer.Option(
-            help="Condition of both classes. Where obs of START has a column of this name, the "
-            "path begins at the cells of its first class, otherwise at all."
+            help="Condition of both classes. If obs of START has a column of this name, only its "
+            "cells of the --from class are used, else all cells."
         ),
     ],
-    source: Annotated[str, typer.Option("--from", metavar="CLASS", help="Where the path begins.")],
-    target: Annotated[str, typer.Option("--to", metavar="CLASS", help="Where it ends.")],
+    source: Annotated[str, typer.Option("--from", metavar="CLASS", help="Class to start from.")],
+    target: Annotated[str, typer.Option("--to", metavar="CLASS", help="Target class.")],
     label_key: Annotated[
         str | None,
-        typer.Option(help="Column of obs in place of the one that is named like the condition."),
+        typer.Option(help="Column of obs with the classes, if not named like the condition."),
     ] = None,
     weights: Annotated[
         str,
         typer.Option(
-            metavar="N|W,W,...", help="How many weights from 0 to 1, or the weights themselves."
+            metavar="N|W,W,...",
+            help="Number of equally spaced weights from 0 to 1, or the weights themselves.",
         ),
     ] = "11",
     sigma: Annotated[
         float,
         typer.Option(
-            help="Noise that cells start with, in units of the latents' standard deviation: about "
-            "the distance between the classes, or more. With less, cells stay near the first."
+            help="Noise level to start from, in standard deviations of the latents: about the "
+            "distance between the classes or more. With less, cells stay near the first class."
         ),
     ] = 8.0,
     scale: Annotated[
         float,
-        typer.Option(min=0, help="Weight of the condition: less strays, more changes in a step."),
+        typer.Option(
+            min=0,
+            help="Guidance scale: small values let cells stray from the classes, large ones make "
+            "them change abruptly.",
+        ),
     ] = 1.5,
     noise: Annotated[
         Noise,
-        typer.Option(help="Drawn at random, or inverted: what a cell has of its own goes along."),
+        typer.Option(
+            help="Drawn at random, or found by DDIM inversion, which keeps a cell's individual "
+            "features."
+        ),
     ] = Noise.DRAWN,
     n: Annotated[
         int | None,
-        typer.Option("--n", "-n", min=1, help="Cells to begin at, at random. [default: all]"),
+        typer.Option("--n", "-n", min=1, help="Number of random start cells. [default: all]"),
     ] = None,
     layer: options.ModelLayer = None,
     sampler: options.SamplerName = None,
@@ -95,25 +103,25 @@ def interpolate(
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Lead real cells from one class towards another.
+    """Interpolate real cells from one class towards another.
 
-    OUT has a cell for each weight and each cell of the start; obs says which, as weight and
-    synthetic_source.
+    OUT has one cell per weight and start cell; the columns weight and synthetic_source of obs say
+    which.
     """
     terminal = Terminal(quiet)
     require_model(model)
     require_file(start)
     wanted = _weights(weights)
     if not sigma > 0:
-        raise ValueError(f"--sigma must be above 0, got {sigma:g}.")
+        raise ValueError(f"--sigma must be above 0, got {sigma:g}. The default is 8.")
     with replacing(out, force=force) as place:
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         ends = [class_of(loaded, condition, text, model) for text in (source, target)]
-        loaded.set_params(**options.sampling(sampler, n_steps))
+        loaded.set_params(**options.sampler_parameters(sampler, n_steps))
         real = cells_for(loaded, start, layer, terminal)
         real = _start(real, condition, label_key, source, terminal)
         real = real.draw(n, loaded.random_state, terminal)
-        terminal.say(f"leading {len(real):,} cells along {len(wanted)} weights")
+        terminal.say(f"interpolating {len(real):,} cells at {len(wanted)} weights")
         drawn = loaded.interpolate(
             values_for(loaded, real),
             condition,
@@ -132,7 +140,13 @@ def interpolate(
 
 
 def _weights(text: str) -> list[float]:
-    """Numbers from 0 to 1: so many of them, or those that are listed."""
+    """Parse a number of equally spaced weights, or a list of weights.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or a weight is not between 0 and 1.
+    """
     try:
         if "," not in text and "." not in text and int(text) > 1:
             return [i / (int(text) - 1) for i in range(int(text))]
@@ -141,8 +155,8 @@ def _weights(text: str) -> list[float]:
         values = [-1.0]
     if not all(0 <= value <= 1 for value in values):
         raise ValueError(
-            f"--weights takes a number of weights from 2, or weights from 0 to 1 like 0,0.5,1; got "
-            f"'{text}'."
+            f"--weights takes a number of weights of at least 2, or weights between 0 and 1 such "
+            f"as 0,0.5,1; got '{text}'."
         )
     return values
 
@@ -150,9 +164,11 @@ def _weights(text: str) -> list[float]:
 def _start(
     cells: Cells, condition: str, label_key: str | None, source: str, terminal: Terminal
 ) -> Cells:
-    """Cells of the class where the path begins; all, where obs does not tell."""
+    """Return the cells of the source class, or all cells if obs has no classes."""
     if label_key is None and condition not in cells.adata.obs:
-        terminal.say(f"{cells.path} has no column '{condition}': the path begins at all its cells")
+        terminal.say(
+            f"note: obs of {cells.path} has no column '{condition}': all its cells are used"
+        )
         return cells
     return cells.where({label_key or condition: source})
 
@@ -164,7 +180,7 @@ def _adata(
     start: Cells,
     options_: dict[str, Any],
 ) -> AnnData:
-    """One cell for each weight and each start."""
+    """Make an AnnData with one cell per weight and start cell."""
     import numpy as np
 
     from scdiff_augment.annotation.new_cells import new_adata, provenance_of

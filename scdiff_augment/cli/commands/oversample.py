@@ -1,4 +1,4 @@
-"""oversample: a file of cells, and synthetic ones of its rare classes."""
+"""oversample: append synthetic cells of rare classes to a file of cells."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import Cells, require_file
-from scdiff_augment.cli.large import cluster, entries_of, read_any, resumable, seed_begun, to_store
-from scdiff_augment.cli.models import load, require_model
-from scdiff_augment.cli.names import listed, member, pairs
+from scdiff_augment.cli.cell_files import Cells, require_file
+from scdiff_augment.cli.large_files import (
+    n_entries,
+    open_cells,
+    resumable,
+    resumed_seed,
+    writes_in_chunks,
+)
+from scdiff_augment.cli.model_folders import load, require_model
+from scdiff_augment.cli.name_lookup import listed, matching_value, parse_pairs
 from scdiff_augment.cli.output import replacing, write_cells
+from scdiff_augment.cli.parallel import cluster
 from scdiff_augment.cli.terminal import Terminal
 
 EXAMPLES = """Examples:
@@ -24,27 +31,27 @@ EXAMPLES = """Examples:
 scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type
 
 \b
-# only the smallest class, new cells spread over the donors
+# only the smallest class, with new cells distributed over donors like real ones
 scdiff-augment oversample cells.h5ad more.zarr --label-key cell_type \\
     --strategy minority --donor-key donor --seed 0
 
 \b
-# up to these numbers, real cells included
+# up to these numbers of cells, real ones included
 scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
     --layer counts --strategy "B cells=60" --strategy "NK cells=50"
 
 \b
-# with a model of other cells, starting from the real cells of each class
+# with a model fitted on other cells, starting from the real cells of each class
 scdiff-augment oversample heldout.h5ad more.h5ad --label-key cell_type \\
     --model model --strength 0.5
 """
 
 STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
-"""Strategies with a name."""
+"""Names of sampling strategies, as in imbalanced-learn."""
 
 
 class Overlap(StrEnum):
-    """What to do if a model has seen the cells that it is to augment."""
+    """What to do if a model was fitted on cells that it is to augment."""
 
     WARN = "warn"
     RAISE = "raise"
@@ -59,19 +66,22 @@ def oversample(
         list[str],
         typer.Option(
             metavar="NAME|CLASS=N",
-            help=f"{', '.join(STRATEGIES)}, or the number that a class shall have in the end; "
-            f"this one may be repeated.",
+            help=f"{', '.join(STRATEGIES)} as in imbalanced-learn, or the final number of cells of "
+            f"a class; the latter may be repeated.",
         ),
     ] = ["auto"],  # noqa: B006  typer copies it
     layer: options.Layer = None,
     donor_key: Annotated[
         str | None,
-        typer.Option(help="Column of obs: new cells are spread over donors like real ones."),
+        typer.Option(help="Column of obs: distribute new cells over donors like real ones."),
     ] = None,
-    batch_key: Annotated[str | None, typer.Option(help="The same for batches.")] = None,
+    batch_key: Annotated[str | None, typer.Option(help="The same, for batches.")] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Folder of a fitted model; only the classes are learnt from CELLS."),
+        typer.Option(
+            help="Folder of a fitted model, which then only learns the classes from CELLS. "
+            "[default: train one on CELLS]"
+        ),
     ] = None,
     on_overlap: Annotated[
         Overlap, typer.Option(help="What to do if --model was fitted on some of CELLS.")
@@ -79,21 +89,27 @@ def oversample(
     strength: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Below 1: start from real cells of the class; less stays closer."
+            min=0,
+            max=1,
+            help="Below 1: start from real cells of the class; smaller values stay closer to them.",
         ),
     ] = 1.0,
     scale: Annotated[
-        float, typer.Option(min=0, help="Weight of the class; 1 reproduces it, more sharpens it.")
+        float,
+        typer.Option(
+            min=0,
+            help="Guidance scale: 1 reproduces a class, larger values make its cells more typical.",
+        ),
     ] = 1.0,
     temperature: options.Temperature = None,
     interval: options.Interval = None,
     expression: Annotated[
         options.Scale | None,
-        typer.Option(help="What the matrix holds. [default: found out]"),
+        typer.Option(help="What the matrix holds. [default: auto]"),
     ] = None,
     encoder: Annotated[
         options.Encoder | None,
-        typer.Option(help="Cells to latent. [default: auto]"),
+        typer.Option(help="Encoder from cells to latents. [default: auto]"),
     ] = None,
     n_latent: options.Latent = "auto",
     decoder_steps: options.DecoderSteps = "auto",
@@ -102,7 +118,9 @@ def oversample(
     ] = None,
     classifier_steps: Annotated[
         int | None,
-        typer.Option(min=0, help="Training steps of the classes; 0, the default: closed form."),
+        typer.Option(
+            min=0, help="Training steps of the classifier; 0: only its closed form. [default: 0]"
+        ),
     ] = None,
     sampler: options.SamplerName = None,
     n_steps: options.Steps = None,
@@ -116,15 +134,16 @@ def oversample(
 ) -> None:
     """Append synthetic cells of rare classes to a file of cells.
 
-    OUT has the real cells first, then the new ones, which obs marks as is_synthetic. X holds what
-    was read. Other layers, embeddings and graphs are not defined for new cells and left out.
+    OUT has the real cells first, unchanged, then the new ones, marked by the column is_synthetic of
+    obs. X holds the layer that was read. Other layers, embeddings and graphs are left out, since
+    new cells have none.
     """
     terminal = Terminal(quiet)
     require_file(cells)
     training = {
         "encoder": encoder and encoder.value,
-        "n_latent": options.latent_size(n_latent) if n_latent != "auto" else None,
-        "decoder_steps": options.steps(decoder_steps) if decoder_steps != "auto" else None,
+        "n_latent": options.parse_n_latent(n_latent) if n_latent != "auto" else None,
+        "decoder_steps": options.parse_steps(decoder_steps) if decoder_steps != "auto" else None,
         "denoiser_steps": denoiser_steps,
         "classifier_steps": classifier_steps,
     }
@@ -133,29 +152,33 @@ def oversample(
         require_model(model)
         if training:
             option = "--" + next(iter(training)).replace("_", "-")
-            raise ValueError(f"{option} is about training, but --model is trained; leave it out.")
-    blockwise = to_store(out, entries_of(cells, layer), stream, scheduler)
-    if blockwise and model is not None:
+            raise ValueError(
+                f"{option} concerns training, but --model is already trained. Leave one of them "
+                f"out."
+            )
+    chunked = writes_in_chunks(out, n_entries(cells, layer), stream, scheduler)
+    if chunked and model is not None:
         raise ValueError(
-            "--model and block by block do not go together yet: --no-stream reads all cells into "
-            "memory, and without --model one is learnt from them."
+            "--model cannot be combined with writing in chunks (--stream, --scheduler, or a large "
+            "file) yet. Use --no-stream without --scheduler to hold all cells in memory, or leave "
+            "--model out to train one on CELLS."
         )
     with ExitStack() as stack:
-        if blockwise:
+        if chunked:
             stack.enter_context(resumable(out, terminal))
-            seed = seed_begun(out, seed, terminal)
+            seed = resumed_seed(out, seed, terminal)
         else:
             place = stack.enter_context(replacing(out, force=force))
             seed = terminal.seed(seed)
         terminal.say(f"reading {cells}")
-        real = read_any(cells, layer, blockwise, terminal)
+        real = open_cells(cells, layer, chunked, terminal)
         wanted = _strategy(strategy, real, label_key)
         for key in (donor_key, batch_key):
             if key is not None:
                 real.labels(key)
         from scdiff_augment import DiffusionOversampler, oversample_adata
 
-        chain = options.sampling(sampler, n_steps)
+        chain = options.sampler_parameters(sampler, n_steps)
         if temperature is not None:
             chain["temperature"] = temperature
         generator = None
@@ -175,7 +198,9 @@ def oversample(
             verbose=terminal.verbose,
         )
         oversampler.set_params(**training, **chain)
-        terminal.say(f"learning {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes")
+        terminal.say(
+            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
+        )
         what: dict[str, Any] = {
             "label_key": label_key,
             "layer": real.layer,
@@ -183,7 +208,7 @@ def oversample(
             "batch_key": batch_key,
             "sampler": oversampler,
         }
-        if blockwise:
+        if chunked:
             client = stack.enter_context(cluster(scheduler))
             oversample_adata(cells, **what, out=out, client=client, overwrite=force)
         else:
@@ -197,12 +222,12 @@ def oversample(
 
 
 def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
-    """Read a named strategy, or classes and their final numbers.
+    """Parse the name of a strategy, or classes and their final numbers of cells.
 
     Raises
     ------
     ValueError
-        If it is neither, a class is unknown, or a number is below what there is.
+        If it is neither, a class is unknown, or a number is below that of its real cells.
     """
     labels = cells.labels(label_key).tolist()
     if len(texts) == 1 and texts[0] in STRATEGIES:
@@ -212,13 +237,13 @@ def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
             f"--strategy takes one of {', '.join(STRATEGIES)}, or CLASS=N, got {', '.join(texts)}."
         )
     wanted = {}
-    for text, number in pairs(texts, "--strategy", last=True).items():
-        label = member(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
+    for text, number in parse_pairs(texts, "--strategy", last=True).items():
+        label = matching_value(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
         there = labels.count(label)
         if not number.isdecimal() or int(number) < there:
             raise ValueError(
-                f"--strategy '{text}={number}': there are {there} such cells, and cells are only "
-                f"added. Give the number in the end, at least {there}."
+                f"--strategy '{text}={number}': there are {there} such cells already, and "
+                f"oversampling removes none. Give the final number, at least {there}."
             )
         wanted[label] = int(number)
     return wanted

@@ -1,4 +1,4 @@
-"""sample: new cells from a model."""
+"""sample: draw new cells from a model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scdiff_augment.cli import options
-from scdiff_augment.cli.cells import require_file
-from scdiff_augment.cli.large import cluster, entries_of, resumable, seed_begun, to_store
-from scdiff_augment.cli.models import cells_for, load, require_model, values_for
-from scdiff_augment.cli.names import listed, member, pairs, require_name
+from scdiff_augment.cli.cell_files import require_file
+from scdiff_augment.cli.large_files import n_entries, resumable, resumed_seed, writes_in_chunks
+from scdiff_augment.cli.model_folders import cells_for, load, require_model, values_for
+from scdiff_augment.cli.name_lookup import listed, matching_value, parse_pairs, require_name
 from scdiff_augment.cli.output import MODEL, replacing, write_cells
+from scdiff_augment.cli.parallel import cluster
 from scdiff_augment.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-# 500 cells, in the proportions of training
+# 500 cells, in the proportions of the training set
 scdiff-augment sample model new.h5ad --n 500
 
 \b
-# of one class; of a combination, one condition weighing more
+# cells of one class; of a combination, with stronger guidance by one condition
 scdiff-augment sample model b.h5ad --n 100 --where cell_type="B cells"
 scdiff-augment sample model b_stim.h5ad --n 100 \\
     --where cell_type="B cells" --where condition=stim --scale cell_type=2
@@ -40,12 +41,12 @@ scdiff-augment sample model b_stim.h5ad --n 100 \\
 scdiff-augment sample model each.zarr --n 50 --each cell_type
 
 \b
-# from real cells of another condition, noised half the way
+# start from real cells of another condition, noised half of the way
 scdiff-augment sample model moved.h5ad --start cells.h5ad \\
     --start-where condition=ctrl --strength 0.5 --where condition=stim
 
 \b
-# a million cells, drawn by the workers of a cluster
+# a million cells, sampled by the workers of a Dask cluster
 scdiff-augment sample model atlas.zarr --n 1000000 --scheduler tcp://host:8786
 """
 
@@ -55,33 +56,36 @@ def sample(
     out: options.CellsOut,
     n: Annotated[
         int | None,
-        typer.Option("--n", "-n", min=1, help="How many cells; with --each, of each class."),
+        typer.Option("--n", "-n", min=1, help="Number of cells; with --each, of each class."),
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=CLASS", help="What they shall be. May be repeated."),
+        typer.Option(
+            metavar="NAME=CLASS", help="Condition and class of the cells. May be repeated."
+        ),
     ] = None,
     each: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Draw n cells of each class of this condition."),
+        typer.Option(metavar="NAME", help="Draw --n cells of each class of this condition."),
     ] = None,
     scale: options.Guidance = [],  # noqa: B006  typer copies it
     temperature: options.Temperature = None,
     interval: options.Interval = None,
     start: Annotated[
-        Path | None, typer.Option(metavar="CELLS", help="Real cells to start from.")
+        Path | None, typer.Option(metavar="CELLS", help="Real cells to start from: .h5ad or .zarr.")
     ] = None,
     start_where: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN=VALUE", help="Which of them, by a column of obs. May be repeated."
+            metavar="COLUMN=VALUE",
+            help="Start only from cells with this value in a column of obs. May be repeated.",
         ),
     ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
-            help="Share of the steps that is run from --start, between 0 and 1: less stays closer. "
-            "[default: 0.5]"
+            help="Fraction of the sampling steps to run from the cells of --start, above 0 and "
+            "below 1; smaller values stay closer to them. [default: 0.5]"
         ),
     ] = None,
     layer: options.ModelLayer = None,
@@ -95,34 +99,38 @@ def sample(
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw new cells, of given classes or in the proportions of training.
+    """Draw new cells, of given classes or in the proportions of the training set.
 
-    OUT has log1p values in X and counts in layer 'counts', where the model knows counts, the
-    conditions in obs, and in uns how the cells were made. Large zarr stores are written block by
-    block: after an interruption the same command goes on where it stopped.
+    OUT has log1p values in X and counts in layer 'counts' (if the model was fitted on counts), the
+    conditions in obs, and the provenance of the cells in uns. Large zarr stores are written in
+    chunks: after an interruption the same command resumes where it stopped.
     """
     terminal = Terminal(quiet)
     require_model(model)
     if start is None:
         _refuse_without_start(start_where, strength, layer)
         if n is None:
-            raise ValueError("--n says how many cells to draw, or --start which to start from.")
+            raise ValueError(
+                "the number of cells is missing. Add --n, or real cells to start from with --start."
+            )
     else:
         require_file(start)
         strength = 0.5 if strength is None else strength
         if not 0 < strength < 1:
-            raise ValueError(f"--strength must lie between 0 and 1, got {strength:g}.")
+            raise ValueError(
+                f"--strength must be above 0 and below 1, got {strength:g}. The default is 0.5."
+            )
         if each is not None:
-            raise ValueError("--each and --start do not go together; use --where with --start.")
+            raise ValueError("--each cannot be combined with --start. Use --where with --start.")
     from scdiff_augment.sampling.requests import GUIDANCE
 
-    asked = pairs(where or [], "--where")
+    asked = parse_pairs(where or [], "--where")
     entries = _entries(model, n, each, start)
-    blockwise = to_store(out, entries, stream, scheduler)
+    chunked = writes_in_chunks(out, entries, stream, scheduler)
     with ExitStack() as stack:
-        if blockwise:
+        if chunked:
             stack.enter_context(resumable(out, terminal))
-            seed = seed_begun(out, seed, terminal)
+            seed = resumed_seed(out, seed, terminal)
         else:
             place = stack.enter_context(replacing(out, force=force))
             seed = terminal.seed(seed)
@@ -131,22 +139,22 @@ def sample(
         if each is not None:
             assert n is not None
             wanted |= _of_each(loaded, each, n, asked, model)
-        weights = options.scales(scale, list(wanted), GUIDANCE)
-        loaded.set_params(**options.sampling(sampler, n_steps), device=device)
+        weights = options.parse_scales(scale, list(wanted), GUIDANCE)
+        loaded.set_params(**options.sampler_parameters(sampler, n_steps), device=device)
         more: dict[str, Any] = {"guidance_interval": interval}
         if temperature is not None:
             more["temperature"] = temperature
         if start is not None:
             begin = cells_for(loaded, start, layer, terminal)
-            begin = begin.where(pairs(start_where or [], "--start-where"))
+            begin = begin.where(parse_pairs(start_where or [], "--start-where"))
             begin = begin.draw(n, loaded.random_state, terminal)
             more |= {"start": values_for(loaded, begin), "strength": strength}
         n_cells = None if each is not None or start is not None else n
         more["guidance_scale"] = weights
-        if blockwise:
+        if chunked:
             client = stack.enter_context(cluster(scheduler))
             loaded.sample_adata(wanted, n_cells, out=out, client=client, overwrite=force, **more)
-            obs = read_obs(out)
+            obs = _read_obs(out)
         else:
             new = loaded.sample_adata(wanted, n_cells, **more)
             write_cells(new, place, out)
@@ -156,18 +164,18 @@ def sample(
 
 
 def class_of(model: LatentDiffusion, name: str, text: str, path: Path) -> Any:
-    """Class of a condition as the model knows it, by how it is written.
+    """Return the class of a condition whose text this is, as the model knows it.
 
     Raises
     ------
     ValueError
-        If condition or class is unknown: with the nearest one, and what to do.
+        If condition or class is unknown.
     """
-    return member(text, classes_known(model, name, path), f"condition '{name}'", "class")
+    return matching_value(text, classes_known(model, name, path), f"condition '{name}'", "class")
 
 
 def classes_known(model: LatentDiffusion, name: str, path: Path) -> list[Any]:
-    """Classes of a condition.
+    """Return the classes of a condition.
 
     Raises
     ------
@@ -176,8 +184,8 @@ def classes_known(model: LatentDiffusion, name: str, path: Path) -> list[Any]:
     """
     if not model.conditions_:
         raise ValueError(
-            f"{path} has learnt no condition yet. Teach it one: scdiff-augment add-condition "
-            f"{path} CELLS --label-key {name}"
+            f"{path} has no conditions yet. Teach it one: scdiff-augment add-condition {path} "
+            f"CELLS --label-key {name}"
         )
     require_name(name, list(model.conditions_), str(path), "condition")
     return model.conditions_[name].tolist()
@@ -189,32 +197,44 @@ def _refuse_without_start(
     options_of = {"--start-where": start_where, "--strength": strength, "--layer": layer}
     given = [name for name, value in options_of.items() if value is not None]
     if given:
-        raise ValueError(f"{given[0]} is about the cells of --start; name them, or leave it out.")
+        raise ValueError(
+            f"{given[0]} concerns the cells of --start, which is missing. Add --start, or leave "
+            f"{given[0]} out."
+        )
 
 
 def _of_each(
     model: LatentDiffusion, name: str, n: int, asked: dict[str, str], path: Path
 ) -> dict[str, Any]:
-    """Repeat each class n times."""
+    """Return each class of a condition, n times.
+
+    Raises
+    ------
+    ValueError
+        If the condition is unknown, or --where names it as well.
+    """
     import numpy as np
 
     if name in asked:
-        raise ValueError(f"--each {name} draws all classes, --where {name}=... one; choose.")
+        raise ValueError(
+            f"--each {name} draws all classes, but --where {name}=... only one. Leave one of them "
+            f"out."
+        )
     classes_known(model, name, path)
     return {name: np.repeat(model.conditions_[name], n)}
 
 
 def _entries(model: Path, n: int | None, each: str | None, start: Path | None) -> int:
-    """Cells × genes that are asked for, as far as the description of the model tells."""
+    """Cells × genes requested, from the model's description, without loading the model."""
     about = json.loads((model / MODEL).read_text(encoding="utf-8"))
     n_classes = [len(c["classes"]["values"]) for c in about["conditions"] if c["name"] == each]
     if start is not None and n is None:
-        return entries_of(start, None)
+        return n_entries(start, None)
     return (n or 0) * about["n_features_in"] * (n_classes[0] if n_classes else 1)
 
 
-def read_obs(store: Path) -> DataFrame:
-    """Annotations of the cells of a zarr store."""
+def _read_obs(store: Path) -> DataFrame:
+    """Read the obs of a zarr store."""
     import anndata as ad
     import zarr
 
@@ -222,7 +242,7 @@ def read_obs(store: Path) -> DataFrame:
 
 
 def _counted(obs: DataFrame, wanted: dict[str, Any]) -> str:
-    """How many cells of which classes."""
+    """Numbers of cells of each class or combination of classes."""
     if not wanted:
         return ""
     rows = Counter(zip(*(obs[name].astype(str) for name in wanted), strict=True))

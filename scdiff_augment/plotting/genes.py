@@ -1,4 +1,4 @@
-"""Genes of real and synthetic cells: spread, zeros, and what gives synthetic cells away."""
+"""Gene-wise plots: variances, zeros, and the genes that give synthetic cells away."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from numpy.typing import ArrayLike, NDArray
 from scdiff_augment import metrics
 
 from . import style
-from .embed import log_values
+from .inputs import log_values
 
 SIDES = ("real", "synthetic")
 
 N_BINS = 20
-"""Steps of a trend along the logarithm of the mean."""
+"""Bins of a trend line, equally wide on the log scale of the mean."""
 
 MIN_GENES = 3
-"""Genes without which a step is left out."""
+"""Genes that a bin needs to enter the trend line."""
 
 
 def mean_variance(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Draw each gene's variance against its mean, for real and for synthetic cells.
+    """Plot each gene's variance against its mean, for real and synthetic cells.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
         Counts, or log1p of depth-normalised counts.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        A point for each gene on logarithmic axes, and the trends of both. Genes without variance
-        on a side are left out there.
+        One point per gene and kind of cells, on logarithmic axes, and a running median of each
+        kind. Genes that are constant in one kind are left out for that kind.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def mean_variance(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = No
     >>> from scdiff_augment.plotting import mean_variance
     >>> real, synthetic = np.random.default_rng(0).poisson(3.0, (2, 30, 10))
     >>> mean_variance(real, synthetic).get_ylabel()
-    'variance of a gene'
+    'variance (log1p)'
     """
     pair = log_values(real, "real"), log_values(synthetic, "synthetic")
     curve = metrics.mean_variance(*pair)
@@ -58,27 +58,27 @@ def mean_variance(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = No
         mean, value = getattr(curve, f"mean_{side}"), getattr(curve, side)
         shown = (mean > 0) & (value > 0)
         _gene_points(ax, mean[shown], value[shown], side)
-    ax.set(xscale="log", yscale="log", ylabel="variance of a gene")
+    ax.set(xscale="log", yscale="log", ylabel="variance (log1p)")
     style.plain_log(ax.yaxis)
     _finish(ax, f"standard deviations\ndiffer by {curve.error:.1%}")
     return ax
 
 
 def zero_curves(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Draw each gene's share of zeros against its mean, for real and for synthetic cells.
+    """Plot each gene's fraction of zeros against its mean, for real and synthetic cells.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
         Counts, or log1p of depth-normalised counts.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        A point for each gene, means on a logarithmic axis, and the trends of both. Genes without
-        any count on a side are left out there.
+        One point per gene and kind of cells, with means on a logarithmic axis, and a running median
+        of each kind. Genes that are not detected in one kind are left out for that kind.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def zero_curves(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = None
     >>> from scdiff_augment.plotting import zero_curves
     >>> real, synthetic = np.random.default_rng(0).poisson(1.0, (2, 30, 10))
     >>> zero_curves(real, synthetic).get_ylabel()
-    'share of cells without the gene'
+    'fraction of zeros'
     """
     pair = log_values(real, "real"), log_values(synthetic, "synthetic")
     curve = metrics.zero_fraction(*pair)
@@ -99,28 +99,28 @@ def zero_curves(real: ArrayLike, synthetic: ArrayLike, *, ax: Axes | None = None
     for side in SIDES:
         mean, value = getattr(curve, f"mean_{side}"), getattr(curve, side)
         _gene_points(ax, mean[mean > 0], value[mean > 0], side)
-    ax.set(xscale="log", ylim=(-0.02, 1.02), ylabel="share of cells without the gene")
+    ax.set(xscale="log", ylim=(-0.02, 1.02), ylabel="fraction of zeros")
     _finish(ax, f"zeros: {curve.real.mean():.1%} real,\n{curve.synthetic.mean():.1%} synthetic")
     return ax
 
 
 def telling_genes(table: pd.DataFrame, *, n_genes: int = 15, ax: Axes | None = None) -> Axes:
-    """Draw by which genes a forest knows synthetic cells, and how they differ.
+    """Plot the genes by which a random forest recognises synthetic cells, and how they differ.
 
     Parameters
     ----------
     table : DataFrame
-        What `scdiff_augment.metrics.telling_genes` returns.
+        Result of `scdiff_augment.metrics.telling_genes`.
     n_genes : int, default=15
-        How many of its first genes.
+        Number of genes to show, from the top of the table.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        For each gene the mean and the middle 80 % of real and of synthetic cells, and its
-        importance at the right.
+        For each gene the mean (point) and the central 80 % (line) of log1p expression in real and
+        in synthetic cells, and its importance on the right.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def telling_genes(table: pd.DataFrame, *, n_genes: int = 15, ax: Axes | None = N
     missing = [column for column in needed if column not in table]
     if missing:
         raise KeyError(
-            f"the table lacks {missing}; pass what scdiff_augment.metrics.telling_genes returns."
+            f"the table lacks {missing}. Pass the result of scdiff_augment.metrics.telling_genes."
         )
     top = table.head(n_genes)
     ax = style.axes(ax, 4.6, 0.6 + 0.24 * len(top))
@@ -164,7 +164,7 @@ def telling_genes(table: pd.DataFrame, *, n_genes: int = 15, ax: Axes | None = N
         1.02, -1, "importance", transform=ax.get_yaxis_transform(), va="center",
         fontsize=style.SMALL, color=style.QUIET,
     )  # fmt: skip
-    ax.set(ylim=(len(top) - 0.4, -0.6), xlabel="log1p expression: mean and middle 80 % of cells")
+    ax.set(ylim=(len(top) - 0.4, -0.6), xlabel="log1p expression: mean and central 80 % of cells")
     ax.set_yticks(at, [str(gene) for gene in top.index], fontstyle="italic")
     style.open_frame(ax)
     ax.legend(
@@ -174,7 +174,7 @@ def telling_genes(table: pd.DataFrame, *, n_genes: int = 15, ax: Axes | None = N
 
 
 def _gene_points(ax: Axes, mean: NDArray, value: NDArray, side: str) -> None:
-    """Genes as points and, above them, the median of genes of similar mean as a line."""
+    """Draw genes as points and, above them, the median of genes of similar mean as a line."""
     real = side == "real"
     ax.scatter(
         mean,
@@ -201,7 +201,7 @@ def _gene_points(ax: Axes, mean: NDArray, value: NDArray, side: str) -> None:
 
 def _finish(ax: Axes, note: str) -> None:
     style.plain_log(ax.xaxis)
-    ax.set_xlabel("mean expression of a gene (log1p)")
+    ax.set_xlabel("mean expression (log1p)")
     style.open_frame(ax)
     handles = [
         Line2D([], [], color=style.INK, marker="o", markerfacecolor=style.PALE, label="real"),

@@ -1,4 +1,4 @@
-"""Cells on the way from one class to another."""
+"""Map of cells interpolated between two classes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from scdiff_augment.metrics.inputs import checked_labels
+from scdiff_augment.metrics.checks import checked_labels
 
 from . import style
-from .embed import joint_umap, require_places
+from .embedding import joint_umap
+from .inputs import require_coordinates
 
 
 def interpolation_path(
@@ -26,38 +27,39 @@ def interpolation_path(
     random_state: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw interpolated cells among real ones, coloured by weight.
+    """Draw interpolated cells over real ones, coloured by weight.
 
     Parameters
     ----------
     real : array-like of shape (n_real, n_genes)
         Real cells: counts, or log1p of depth-normalised counts.
     path : array-like of shape (n_weights, n_cells, n_genes)
-        Cells at each weight, as `LatentDiffusion.interpolate` gives them.
+        Cells at each weight, as returned by `LatentDiffusion.interpolate`.
     weights : array-like of shape (n_weights,)
-        Weight of the target, rising from 0 to 1.
+        Weight of the target class, strictly increasing from 0 to 1.
     labels : array-like of shape (n_real,), optional
-        Classes of the real cells, to be named on the map.
+        Classes of the real cells, to write their names on the map.
     name : sequence of str, optional
-        Which classes to name, such as source, target and what lies between; all by default.
+        Classes to name and to highlight, such as source, target and intermediates; by default all
+        are named and none is highlighted.
     embedding : pair of array-like, shapes (n_real, 2) and (n_weights, n_cells, 2), optional
-        Where the cells lie; by default in the joint UMAP of all of them. `project` places a path
-        in a map of real cells alone.
+        Coordinates of `real` and `path`; by default their joint UMAP. Use `project` to place the
+        path in a map of real cells alone.
     random_state : int, default=0
-        For the map.
+        Seed of the map.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; new axes by default.
+        Axes to draw into; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Real cells in grey, those of classes in `name` darker; interpolated cells in colours; a line
-        through the median place of each weight.
+        Real cells in grey, those of the classes in `name` darker; interpolated cells coloured by
+        weight; a line through their median coordinates at each weight.
 
     Raises
     ------
     ValueError
-        If weights, labels or embedding do not fit the cells, or a class to name does not exist.
+        If weights, labels or coordinates do not match the cells, or `name` holds an unknown class.
 
     Examples
     --------
@@ -72,8 +74,9 @@ def interpolation_path(
     way, steps = np.asarray(path), np.asarray(weights, dtype=float)
     if way.ndim != 3 or steps.shape != (len(way),) or (np.diff(steps) <= 0).any():
         raise ValueError(
-            f"`path` must hold cells for each of the rising `weights`: got shape {way.shape} and "
-            f"{steps.tolist()}. Pass what LatentDiffusion.interpolate returns, and its weights."
+            f"`path` must be of shape (n_weights, n_cells, n_genes), for strictly increasing "
+            f"`weights`; got shape {way.shape} and weights {steps.tolist()}. Pass the result of "
+            f"LatentDiffusion.interpolate, and its weights."
         )
     n_weights, n_cells = way.shape[:2]
     real_xy: NDArray
@@ -81,8 +84,8 @@ def interpolation_path(
     if embedding is None:
         real_xy, flat = joint_umap(real, way.reshape(-1, way.shape[2]), random_state=random_state)
     else:
-        real_xy = require_places(embedding[0], len(np.asarray(real)), "real")
-        flat = require_places(np.reshape(embedding[1], (-1, 2)), n_weights * n_cells, "path")
+        real_xy = require_coordinates(embedding[0], len(np.asarray(real)), "real")
+        flat = require_coordinates(np.reshape(embedding[1], (-1, 2)), n_weights * n_cells, "path")
     way_xy = flat.reshape(n_weights, n_cells, 2)
     ax = style.axes(ax, 5.6, 4.2)
     area = style.point_area(len(real_xy))
@@ -97,11 +100,17 @@ def interpolation_path(
     style.colour_bar(ax, on_way, "weight of\nthe target", (1.03, 0.1, 0.03, 0.5))
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=5, color="#dedede", label="real"),
-        Line2D([], [], color=style.INK, marker="o", markersize=5, label="median of a weight"),
+        Line2D([], [], color=style.INK, marker="o", markersize=5, label="median per weight"),
     ]
     if name is not None:
         named = Line2D(
-            [], [], linestyle="", marker="o", markersize=5, color="#a6a6a6", label="real, named"
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=5,
+            color="#a6a6a6",
+            label="real, named class",
         )
         handles.insert(1, named)
     style.legend_beside(ax, handles)
@@ -115,13 +124,13 @@ def interpolation_path(
 def _named(
     ax: Axes, xy: NDArray, labels: NDArray[np.str_], name: Sequence[str] | None, area: float
 ) -> dict[str, NDArray]:
-    """Darken the cells of named classes and find their middles."""
+    """Highlight the cells of named classes; return where to write the names."""
     present = np.unique(labels)
     wanted = present if name is None else np.array([str(label) for label in name])
     unknown = wanted[~np.isin(wanted, present)]
     if len(unknown):
         raise ValueError(
-            f"no real cell has class '{unknown[0]}'; the classes are {', '.join(present)}."
+            f"no real cell has class '{unknown[0]}'. Choose from {', '.join(present)}."
         )
     middles: dict[str, NDArray] = {}
     for label in wanted:

@@ -1,4 +1,4 @@
-"""Classifiers that try to tell synthetic cells from real ones."""
+"""Discriminators: classifiers trained to tell synthetic cells from real ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
+from .checks import MAX_CELLS, Seed, equal_sized_pair
 from .embedding import joint_pca
-from .inputs import MAX_CELLS, Seed, equal_pair
 
 MIN_CELLS = 8
-"""Cells of each set below which no quarter of them is worth a test."""
+"""Cells that each set needs, so that a quarter of them makes a test set."""
 
 Kind = Literal["pca", "genes"]
 
@@ -29,7 +29,7 @@ STATISTICS: dict[str, Callable[[NDArray], NDArray]] = {
     "q90": lambda X: np.quantile(X, 0.9, axis=0),
     "zeros": lambda X: (X == 0).mean(axis=0),
 }
-"""What is said of a telling gene."""
+"""Statistics of each gene in the table of `telling_genes`."""
 
 
 def forest_auc(
@@ -42,36 +42,42 @@ def forest_auc(
     n_jobs: int | None = None,
     random_state: Seed = 0,
 ) -> float:
-    """How well a random forest tells synthetic cells from real ones it has not seen.
+    """AUC of a random forest that tells synthetic cells from real ones, on a test set.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells; three quarters train
-        the forest, one quarter tests it.
+        log1p expression. Both are subsampled to the same number of cells; three quarters are the
+        forest's training set, one quarter its test set.
     kind : {"pca", "genes"}, default="pca"
-        "pca": 50 joint principal components and trees of depth 5, as published for scDiffusion.
-        "genes": all genes and unlimited trees, a sharper judge.
+        "pca": 50 joint principal components and trees of depth 5, as in scDiffusion. "genes": all
+        genes and trees of unlimited depth, a stronger discriminator.
     n_estimators : int, default=500
-        Trees. On genes the value keeps rising with them: compare only values of the same number.
+        Trees. On genes the value keeps rising with their number: compare only values of the same
+        number.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     n_jobs : int, optional
-        Processors for the forest; None means 1.
+        Parallel jobs of the forest; None means 1, -1 all cores.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing and splitting cells, and for the forest.
+        For subsampling, for the split, and for the forest.
 
     Returns
     -------
     float
-        Area under the ROC curve: 1 where every synthetic cell is recognised, about 0.5 where none
-        is.
+        Area under the ROC curve on the test set: 1 if synthetic cells are perfectly recognised,
+        about 0.5 if they cannot be told from real ones.
 
     Raises
     ------
     ValueError
-        If `kind` is neither, or the matrices differ in genes, hold NaN or infinity, or have fewer
+        If `kind` is unknown, or the matrices differ in genes, hold NaN or infinity, or have fewer
         than 8 cells.
+
+    References
+    ----------
+    Luo et al. 2024, scDiffusion: conditional generation of high-quality single-cell data using
+    diffusion model, Bioinformatics 40(9), btae518.
 
     Examples
     --------
@@ -84,7 +90,9 @@ def forest_auc(
     if kind not in ("pca", "genes"):
         raise ValueError(f"`kind` must be 'pca' or 'genes', got {kind!r}.")
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng)
+    pair = equal_sized_pair(
+        real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng
+    )
     seed = int(rng.integers(2**31))
     if kind == "pca":
         pair = joint_pca(*pair, random_state=seed)
@@ -99,25 +107,28 @@ def knn_auc(
     max_cells: int = MAX_CELLS,
     random_state: Seed = 0,
 ) -> float:
-    """How well nearest neighbours tell synthetic cells from real ones, in 50 joint components.
+    """AUC of a k-nearest-neighbour classifier that tells synthetic cells from real ones.
+
+    Neighbours are searched in 50 joint principal components.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells; three quarters are the
-        neighbours of the other quarter.
+        log1p expression. Both are subsampled to the same number of cells; three quarters are the
+        training set, in which the test cells' neighbours are searched.
     n_neighbors : int, default=15
-        Neighbours; fewer where there are not as many.
+        Neighbours of a test cell; lowered for small sets.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing and splitting cells, and for the principal components.
+        For subsampling, for the split, and for the principal components.
 
     Returns
     -------
     float
-        Area under the ROC curve: 1 where every synthetic cell is recognised, about 0.5 where none
-        is, below where the sets repel each other.
+        Area under the ROC curve on the test set: 1 if synthetic cells are perfectly recognised,
+        about 0.5 if they cannot be told from real ones, below 0.5 if cells lie nearer to those of
+        the other set than to their own.
 
     Raises
     ------
@@ -133,7 +144,9 @@ def knn_auc(
     1.0
     """
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng)
+    pair = equal_sized_pair(
+        real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng
+    )
     seed = int(rng.integers(2**31))
     return knn_auc_of(*joint_pca(*pair, random_state=seed), n_neighbors=n_neighbors, seed=seed)
 
@@ -148,35 +161,37 @@ def telling_genes(
     n_jobs: int | None = None,
     random_state: Seed = 0,
 ) -> pd.DataFrame:
-    """By which genes a random forest tells synthetic cells from real ones.
+    """Rank genes by how much they help a random forest tell synthetic cells from real ones.
 
     Parameters
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
-        log1p expression. Both are drawn down to the same number of cells.
+        log1p expression. Both are subsampled to the same number of cells.
     genes : array-like of shape (n_genes,), optional
-        Names of the genes; columns of `real` where it is a data frame, else numbers.
+        Names of the genes. By default the columns of `real` if it is a data frame, else 0 to
+        n_genes - 1.
     n_estimators : int, default=500
         Trees.
     max_cells : int, default=5000
-        At most this many cells of each set.
+        Limit on the cells of each set; larger sets are subsampled.
     n_jobs : int, optional
-        Processors for the forest; None means 1.
+        Parallel jobs of the forest; None means 1, -1 all cores.
     random_state : int, numpy.random.Generator or None, default=0
-        For drawing cells, and for the forest.
+        For subsampling, and for the forest.
 
     Returns
     -------
     DataFrame
-        A row for each gene, the most telling first: "importance" (mean decrease of impurity, sums
-        to 1), and, each for "real" and "synthetic": "mean_", "sd_", "q10_" and "q90_" (quantiles)
-        and "zeros_" (share of cells without the gene).
+        One row per gene, the most important first. Columns: "importance" (mean decrease in
+        impurity; sums to 1), then, each with the suffix "_real" or "_synthetic", "mean", "sd",
+        "q10" and "q90" (quantiles) of log1p expression and "zeros" (fraction of cells in which the
+        gene is zero).
 
     Raises
     ------
     ValueError
-        If the matrices differ in genes, hold NaN or infinity, or have fewer than 8 cells, or names
-        do not fit the genes.
+        If the matrices differ in genes, hold NaN or infinity, or have fewer than 8 cells, or the
+        number of names is not that of the genes.
 
     Examples
     --------
@@ -190,11 +205,13 @@ def telling_genes(
     if genes is None:
         genes = real.columns if isinstance(real, pd.DataFrame) else np.arange(np.shape(real)[1])
     rng = np.random.default_rng(random_state)
-    pair = equal_pair(real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng)
+    pair = equal_sized_pair(
+        real, synthetic, min_cells=MIN_CELLS, max_cells=max_cells, random_state=rng
+    )
     if len(np.asarray(genes)) != pair[0].shape[1]:
         raise ValueError(
             f"`genes` needs one name for each of the {pair[0].shape[1]} genes, got "
-            f"{len(np.asarray(genes))}."
+            f"{len(np.asarray(genes))}. Pass the names of the columns of `real`."
         )
     forest = RandomForestClassifier(
         n_estimators, n_jobs=n_jobs, random_state=int(rng.integers(2**31))
@@ -216,24 +233,26 @@ def forest_auc_of(
     n_jobs: int | None = None,
     seed: int = 0,
 ) -> float:
-    """AUC of a forest on two sets of points of equal number."""
+    """AUC of a random forest on two sets of equally many points."""
     forest = RandomForestClassifier(
         n_estimators,
         max_depth=5 if kind == "pca" else None,
         n_jobs=n_jobs,
         random_state=seed,
     )
-    return _auc(forest, real, synthetic, seed)
+    return _test_auc(forest, real, synthetic, seed)
 
 
 def knn_auc_of(real: NDArray, synthetic: NDArray, *, n_neighbors: int = 15, seed: int = 0) -> float:
-    """AUC of nearest neighbours on two sets of points of equal number."""
-    return _auc(KNeighborsClassifier(min(n_neighbors, len(real))), real, synthetic, seed)
+    """AUC of nearest neighbours on two sets of equally many points."""
+    return _test_auc(KNeighborsClassifier(min(n_neighbors, len(real))), real, synthetic, seed)
 
 
-def _auc(judge: ClassifierMixin, real: NDArray, synthetic: NDArray, seed: int) -> float:
+def _test_auc(
+    discriminator: ClassifierMixin, real: NDArray, synthetic: NDArray, seed: int
+) -> float:
     X = np.concatenate([real, synthetic])
     y = np.repeat([0, 1], [len(real), len(synthetic)])
     train, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=seed)
-    judge.fit(X[train], y[train])
-    return float(roc_auc_score(y[test], judge.predict_proba(X[test])[:, 1]))
+    discriminator.fit(X[train], y[train])
+    return float(roc_auc_score(y[test], discriminator.predict_proba(X[test])[:, 1]))

@@ -1,4 +1,4 @@
-"""Cells of a file: what can go wrong with one is found and named here."""
+"""Read files of cells, and check them: errors name the file, what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .names import hint, listed, member, require_name
+from scdiff_augment.expression.marks import MARK
+
+from .name_lookup import listed, matching_value, require_name, suggestion
 from .output import CELLS
 from .terminal import Terminal
 
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-MARK = "is_synthetic"
-"""Column of obs that tells synthetic cells from real ones, as in `annotation.new_cells`."""
-
 
 @dataclass(frozen=True)
 class Cells:
@@ -29,11 +28,11 @@ class Cells:
     Attributes
     ----------
     adata : AnnData
-        What the file holds.
+        Contents of the file.
     path : Path
-        Where it lies, for messages.
+        The file, for messages.
     layer : str or None
-        Layer to read; None is X.
+        Layer to use; None means X.
     """
 
     adata: AnnData
@@ -50,11 +49,11 @@ class Cells:
 
     @property
     def place(self) -> str:
-        """What `X` is called."""
+        """Name of `X` in messages."""
         return "X" if self.layer is None else f"layer '{self.layer}'"
 
     def frame(self, genes: NDArray | None = None) -> pd.DataFrame:
-        """Dense values with names of cells and genes; of `genes` in their order, where given.
+        """Dense expression with names of cells and genes; of `genes`, in their order, if given.
 
         Raises
         ------
@@ -71,7 +70,7 @@ class Cells:
         return pd.DataFrame(X, index=self.adata.obs_names, columns=names, copy=False)
 
     def positions(self, genes: NDArray) -> NDArray[np.intp]:
-        """Columns of these genes.
+        """Column numbers of these genes.
 
         Raises
         ------
@@ -82,14 +81,14 @@ class Cells:
         missing = [str(gene) for gene in genes[columns < 0]]
         if missing:
             raise ValueError(
-                f"{self.path} lacks {len(missing)} of {len(genes)} genes that are needed, the "
-                f"first is '{missing[0]}'.{hint(missing[0], self.adata.var_names)} Use a file "
-                f"with the same genes."
+                f"{self.path} lacks {len(missing)} of the {len(genes)} genes that are needed, the "
+                f"first of them '{missing[0]}'."
+                f"{suggestion(missing[0], self.adata.var_names)} Use a file with the same genes."
             )
         return columns
 
     def labels(self, key: str) -> NDArray:
-        """Column of obs that gives a class to every cell.
+        """Class of each cell, from a column of obs.
 
         Raises
         ------
@@ -102,8 +101,8 @@ class Cells:
         if column.isna().any():
             raise ValueError(
                 f"obs['{key}'] of {self.path} is missing for {int(column.isna().sum())} of "
-                f"{len(column)} cells, the first is '{column.index[column.isna().argmax()]}'. "
-                f"Give them a label, or write a file without them: "
+                f"{len(column)} cells, the first of them '{column.index[column.isna().argmax()]}'. "
+                f"Label these cells, or write a file without them: "
                 f"adata[adata.obs['{key}'].notna()]."
             )
         labels = column.to_numpy()
@@ -111,12 +110,12 @@ class Cells:
             first = labels[labels % 1 != 0][0]
             raise ValueError(
                 f"obs['{key}'] of {self.path} holds measurements such as {first:g}, not classes. "
-                f"Name another column, or cut it into classes first."
+                f"Name another column, or bin it first, for example with pandas.cut."
             )
         return labels
 
     def where(self, wanted: Mapping[str, str]) -> Cells:
-        """Cells that have all of these values in obs.
+        """Cells that have all of these values in their columns of obs.
 
         Raises
         ------
@@ -127,7 +126,7 @@ class Cells:
         for key, text in wanted.items():
             labels = cells.labels(key)
             classes = sorted(set(labels.tolist()), key=str)
-            value = member(text, classes, f"obs['{key}'] of {self.path}", "value")
+            value = matching_value(text, classes, f"obs['{key}'] of {self.path}", "value")
             cells = cells.take(labels == value)
         return cells
 
@@ -136,50 +135,59 @@ class Cells:
         return Cells(self.adata[rows], self.path, self.layer)
 
     def draw(self, n: int | None, seed: int, terminal: Terminal) -> Cells:
-        """Choose n cells at random, some repeatedly where there are fewer; all for None."""
+        """Sample n cells, with replacement if there are fewer; None returns all."""
         if n is None:
             return self
         import numpy as np
 
-        again = n > len(self)
-        if again:
-            terminal.say(f"{self.path} has {len(self)} such cells for {n}: some serve repeatedly")
-        return self.take(np.random.default_rng(seed).choice(len(self), n, replace=again))
+        replace = n > len(self)
+        if replace:
+            terminal.say(
+                f"note: {n} cells are needed, but {self.path} has only {len(self)} such cells; "
+                f"some are used more than once"
+            )
+        return self.take(np.random.default_rng(seed).choice(len(self), n, replace=replace))
 
     def marked(self, synthetic: bool, terminal: Terminal) -> Cells:
-        """Only synthetic or only real cells, where a column of obs tells them apart."""
+        """Keep only synthetic or only real cells, if a column of obs tells them apart.
+
+        Raises
+        ------
+        ValueError
+            If that leaves no cells.
+        """
         if MARK not in self.adata.obs:
             return self
         chosen = self.adata.obs[MARK].to_numpy(dtype=bool) == synthetic
         if not chosen.any():
             raise ValueError(
                 f"all {len(self)} cells of {self.path} are {'real' if synthetic else 'synthetic'}, "
-                f"by its column '{MARK}'. Are two files swapped?"
+                f"according to obs['{MARK}']. Check the order of the files."
             )
         if not chosen.all():
             what = "synthetic" if synthetic else "real"
-            terminal.say(f"{self.path}: read the {chosen.sum()} {what} cells of {len(self)}")
+            terminal.say(f"{self.path}: using the {chosen.sum()} {what} cells of {len(self)}")
         return self.take(chosen)
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path that is no file of cells, before anything slow is imported.
+    """Refuse a path that is not a file of cells, before anything slow is imported.
 
     Raises
     ------
     ValueError
-        If it does not exist, or is of another kind.
+        If it does not exist, or is not an .h5ad file or .zarr store.
     """
     if path.suffix not in CELLS:
         raise ValueError(
-            f"cells are read from {' and '.join(CELLS)}, but {path} is neither. Convert it, for "
-            f"example with scanpy.read(...).write_h5ad('cells.h5ad')."
+            f"cells are read from {' or '.join(CELLS)}, but {path} is neither. Convert it, for "
+            f"example with scanpy.read('{path}').write_h5ad('cells.h5ad')."
         )
     if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else []
         names = sorted(file.name for file in beside if file.suffix in CELLS)
-        there = f" Files there: {listed(names)}." if names else ""
-        raise ValueError(f"{path} does not exist.{hint(path.name, names)}{there}")
+        there = f" Files in that folder: {listed(names)}." if names else ""
+        raise ValueError(f"{path} does not exist.{suggestion(path.name, names)}{there}")
 
 
 def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
@@ -190,26 +198,26 @@ def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
     path : Path
         The file.
     layer : str or None
-        Layer that will be read; None and "X" are X, "raw" is ``.raw`` where no layer has this name.
+        Layer to use; None and "X" mean X, and "raw" means ``.raw`` unless a layer has this name.
     terminal : Terminal
-        Where to say what was adapted.
+        Where to report what was changed.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is empty, has no such layer, or names a gene twice.
+        If it cannot be read, is empty, has no such layer, or names genes more than once.
     """
     require_file(path)
     import anndata as ad
 
     read = ad.read_zarr if path.suffix == ".zarr" else ad.read_h5ad
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about names that repeat, which are dealt with below
+        warnings.simplefilter("ignore")  # about repeated names, which are handled below
         try:
             adata = read(path)
-        except Exception as error:  # whatever a damaged file may lead to
+        except Exception as error:  # damaged files raise errors of many kinds
             raise ValueError(
-                f"{path} can't be read as {path.suffix[1:]}: {str(error).splitlines()[0]}"
+                f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}"
             ) from error
         if layer == "raw" and "raw" not in adata.layers and adata.raw is not None:
             adata = adata.raw.to_adata()
@@ -220,17 +228,20 @@ def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
         require_name(layer, ["X", *adata.layers, *raw], str(path), "layer")
     cells = Cells(adata, path, layer)
     if 0 in adata.shape:
-        raise ValueError(f"{path} is empty: {adata.n_obs} cells × {adata.n_vars} genes.")
+        raise ValueError(
+            f"{path} is empty: {adata.n_obs} cells × {adata.n_vars} genes. Use another file."
+        )
     if cells.X is None:
         raise ValueError(f"{path} has no X. Name a layer with --layer: {listed(adata.layers)}.")
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()]
         raise ValueError(
-            f"{path} names {len(set(repeated))} genes more than once, the first is "
-            f"'{repeated[0]}'. Number them with adata.var_names_make_unique(), or leave them out."
+            f"{path} names {len(set(repeated))} genes more than once, the first of them "
+            f"'{repeated[0]}'. Make names unique with adata.var_names_make_unique(), or drop those "
+            f"genes."
         )
     if not adata.obs_names.is_unique:
         n_repeated = int(adata.obs_names.duplicated().sum())
         adata.obs_names_make_unique()
-        terminal.say(f"{path}: {n_repeated} names of cells stood there before; they got a number")
+        terminal.say(f"note: {n_repeated} cell names of {path} were repeated; they got a suffix")
     return cells

@@ -1,4 +1,4 @@
-"""All figures at once, each beside its null."""
+"""All metrics in one table, each with its real reference."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from scdiff_augment.expression.kinds import depth_normalised, detect_kind, take_apart
 
-from .inputs import MAX_CELLS, checked, checked_labels, require_max_cells, same_genes
-from .pairs import Cells, Judges
-from .rows import IDEAL, Row, score
+from .checks import MAX_CELLS, checked_labels, checked_matrix, require_max_cells, require_same_genes
+from .pairwise import CellSet, ForestOptions
+from .scoring import IDEAL, Row, score
 
 MIN_CELLS = 5
-"""Cells of each set without which no figure says anything."""
+"""Cells that each set needs; with fewer no metric is meaningful."""
 
 
 def evaluate(
@@ -36,53 +36,69 @@ def evaluate(
     n_jobs: int | None = None,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """Score synthetic cells against real ones, each figure beside its null.
+    """Compute all metrics of synthetic cells, each with its real reference.
+
+    The real reference of a metric (the column "null") is its value for held-out real cells scored
+    in the place of the synthetic ones, i.e. the value to expect of perfect cells.
 
     Parameters
     ----------
     real : array-like of shape (n_real, n_genes)
-        Real cells that the generator has not seen: counts, or log1p of depth-normalised counts.
-        Counts become log1p of counts per 10,000 for every figure but that of library sizes.
+        Held-out real cells, which the generator was not trained on: counts, or log1p of
+        depth-normalised counts. Counts are converted to log1p of counts per 10,000 for every metric
+        except the distance of library sizes.
     synthetic : array-like of shape (n_synthetic, n_genes)
         Synthetic cells on the same scale.
     null : array-like of shape (n_null, n_genes), optional
-        More real cells that the generator has not seen, scored in the place of synthetic ones.
+        Further held-out real cells, scored in the place of the synthetic ones: they give the
+        value to expect of perfect cells.
     training : array-like of shape (n_training, n_genes), optional
-        The cells that the generator has seen; figures of memorisation need them.
+        The cells that the generator was trained on; metrics of memorisation need them.
     labels, synthetic_labels, null_labels, training_labels : array-like, optional
-        Class of each cell, for figures by class: all or none for the sets that are given.
+        Class of each cell, to compute the metrics by class as well. Give labels for every set
+        that is given, or for none.
     figures : sequence of str, optional
-        Names of the figures to compute; all by default. Forests cost the most by far.
+        Names of the metrics to compute, among the keys of `scdiff_augment.metrics.scoring.IDEAL`;
+        all by default. The forests take by far the most time.
     max_cells : int, default=5000
-        At most this many cells of each set, and of each class.
+        Limit on the cells of each set, and of each class; larger sets are subsampled.
     n_repeats : int, default=1
-        Before each further repeat real and null cells are shuffled together and parted anew, in the
-        same numbers. Values are then means over the repeats.
+        Number of repeats. Before each repeat but the first, the cells of `real` and `null` are
+        pooled, shuffled and split again into sets of the same sizes. Values are means over the
+        repeats.
     n_estimators : int, default=500
-        Trees of each forest.
+        Trees of each random forest.
     n_jobs : int, optional
-        Processors for the forests; None means 1.
+        Parallel jobs of the forests; None means 1, -1 all cores.
     random_state : int, default=0
-        Makes everything repeatable.
+        Seed of everything random.
 
     Returns
     -------
     DataFrame
-        A row for each class and figure, "all cells" first. Columns: "class"; "figure"; "synthetic",
-        the value of synthetic cells; "null", that of real cells in their place; "null_low" and
-        "null_high", the latter's range over the repeats, or, for the ratio of nearest
-        neighbours, the interval in which the value of as many other real cells would lie in 95 %
-        of cases (bootstrap over cells); "ideal"; "n", the cells that were compared
-        of each set: the largest number that all sets and `max_cells` allow. A value is NaN where
-        there are too few cells for the figure, where counts cannot be told from the values, or
-        where there is no null. Neighbours for figures of memorisation are all cells of `real` and
-        `training`.
+        One row per class and metric, "all cells" first, with columns
+
+        - "class": the class, or "all cells";
+        - "figure": the name of the metric;
+        - "synthetic": its value for the synthetic cells;
+        - "null": its real reference, NaN without `null`;
+        - "null_low", "null_high": range of the reference over the repeats; for
+          "nearest_neighbour_ratio" the 95 % bootstrap interval for the value of as many other real
+          cells;
+        - "ideal": its value for a perfect generator and many cells;
+        - "n": number of cells compared from each set, the largest that all sets and `max_cells`
+          allow.
+
+        A value is NaN if there are too few cells for the metric, or if it needs counts and they
+        cannot be recovered from the values. Metrics of memorisation search for neighbours among all
+        cells of `real` and `training`, whatever `max_cells`.
 
     Raises
     ------
     ValueError
         If the matrices differ in genes or scale, hold NaN or infinity, or have fewer than 5 cells;
-        if labels are missing; if repeats are asked for without a null; if there is no such figure.
+        if labels are missing; if `n_repeats` is above 1 without `null`; if `figures` names an
+        unknown metric.
 
     Examples
     --------
@@ -97,8 +113,9 @@ def evaluate(
     """
     if n_repeats < 1 or (n_repeats > 1 and null is None):
         raise ValueError(
-            f"`n_repeats` must be 1, or more where `null` holds cells to part anew; it is "
-            f"{n_repeats} and null is {'None' if null is None else 'given'}."
+            f"`n_repeats` must be 1, or above 1 if `null` is given (its cells are shuffled with "
+            f"those of `real`); it is {n_repeats} and null is "
+            f"{'None' if null is None else 'given'}."
         )
     require_max_cells(max_cells, MIN_CELLS)
     wanted = tuple(IDEAL) if figures is None else tuple(figures)
@@ -106,7 +123,7 @@ def evaluate(
     if unknown or not wanted:
         raise ValueError(
             f"`figures` must name at least one of {', '.join(IDEAL)}; got "
-            f"{repr(unknown[0]) if unknown else 'none'}. Leave it out for all of them."
+            f"{repr(unknown[0]) if unknown else 'none'}. Leave it out to compute all metrics."
         )
     sets = _read(
         {"real": real, "synthetic": synthetic, "null": null, "training": training},
@@ -124,15 +141,15 @@ def evaluate(
             both = sets["real"].join(sets["null"])
             parts = np.split(rng.permutation(len(both)), [len(sets["real"])])
             sets["real"], sets["null"] = both.take(parts[0]), both.take(parts[1])
-        judges = Judges(int(rng.integers(2**31)), n_estimators, n_jobs)
-        rows += score(sets, max_cells, judges, wanted, rng)
+        forest_options = ForestOptions(int(rng.integers(2**31)), n_estimators, n_jobs)
+        rows += score(sets, max_cells, forest_options, wanted, rng)
     return _summary(rows)
 
 
-def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, Cells]:
-    """Every set that is given, on log scale, with counts where they can be told."""
-    values = {n: checked(X, n, MIN_CELLS) for n, X in matrices.items() if X is not None}
-    same_genes({name: matrices[name] for name in values})
+def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, CellSet]:
+    """Check the sets that are given; bring them to the log scale, with counts if recoverable."""
+    values = {n: checked_matrix(X, n, MIN_CELLS) for n, X in matrices.items() if X is not None}
+    require_same_genes({name: matrices[name] for name in values})
     kinds = {name: detect_kind(X) for name, X in values.items()}
     labelled = any(y is not None for y in labels.values())
     sets = {}
@@ -150,12 +167,12 @@ def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, Cells]:
             )
         counts = X if kind == "counts" else take_apart(X).values if kind == "log1p" else None
         log = depth_normalised(X) if kind == "counts" else X
-        sets[name] = Cells(log.astype(np.float32), counts, y)
+        sets[name] = CellSet(log.astype(np.float32), counts, y)
     return sets
 
 
 def _summary(rows: list[Row]) -> pd.DataFrame:
-    """Means over repeats and the null's range or interval, in the order of the figures."""
+    """Means over the repeats and ranges of the references, in the order of `IDEAL`."""
     frame = pd.DataFrame(rows)
     for column in ("null", "low", "high"):
         if column not in frame:
@@ -173,7 +190,7 @@ def _summary(rows: list[Row]) -> pd.DataFrame:
     for end in ("low", "high"):
         table[f"null_{end}"] = table.pop(end).fillna(table[f"null_{end}"])
     table.insert(6, "ideal", table["figure"].map(IDEAL))
-    order = {figure: i for i, figure in enumerate(IDEAL)}
+    order = {metric: i for i, metric in enumerate(IDEAL)}
     order_class = {label: i for i, label in enumerate(table["class"].unique())}
     key = table["class"].map(order_class) * len(order) + table["figure"].map(order)
     return table.iloc[np.argsort(key, kind="stable")].reset_index(drop=True)

@@ -1,26 +1,32 @@
-"""Cells of several files, made comparable: the same genes, one scale, the same classes."""
+"""Make the files given to evaluate comparable: same genes, same scale, same classes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .cells import Cells
-from .names import listed, require_name
+from .cell_files import Cells
+from .name_lookup import listed, require_name
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UNLIKE = 0.1
-"""Share of cells of other classes from which the two files are not compared alike."""
+MAX_SHIFT = 0.1
+"""Total variation distance of the class proportions above which evaluate prints a note."""
 
 COUNTS = "counts"
-"""Layer in which counts are looked for."""
+"""Name of the layer that is searched for counts."""
 
 
-def same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) -> Cells:
-    """Real cells of the synthetic cells' classes; what cannot be compared is said."""
+def shared_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) -> Cells:
+    """Return the real cells of classes that have synthetic cells; note what is left out.
+
+    Raises
+    ------
+    ValueError
+        If a synthetic class has no real cells, or labels are missing.
+    """
     import numpy as np
 
     real, synthetic = (cells[name].labels(label_key).astype(str) for name in ("real", "synthetic"))
@@ -32,41 +38,41 @@ def same_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) ->
     compared = np.isin(real, known)
     if not compared.all():
         left_out = sorted(set(real[~compared]))
-        terminal.say(f"note: real cells of {listed(left_out)} are left out: no synthetic ones")
+        terminal.say(f"note: real cells of {listed(left_out)} left out: no synthetic cells of them")
     share, other = (
         np.array([(labels == label).mean() for label in known])
         for labels in (real[compared], synthetic)
     )
-    if np.abs(share - other).sum() / 2 > UNLIKE:
+    if np.abs(share - other).sum() / 2 > MAX_SHIFT:
         terminal.say(
-            "note: classes come in other proportions in the two files, which the figures of all "
-            "cells show; those of each class are free of it"
+            "note: class proportions differ between the two files, which affects the metrics of "
+            "all cells but not those of each class"
         )
     return cells["real"].take(compared)
 
 
-def tell_seen(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
-    """Say how many of the real cells the model has seen."""
+def report_seen_cells(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
+    """Note how many of the real cells are training cells."""
     from scdiff_augment.expression.hashes import cell_hashes, overlap
     from scdiff_augment.expression.kinds import take_apart
 
     real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
     if n_seen := overlap(real, seen):
         terminal.say(
-            f"note: {n_seen:,} of {len(real):,} real cells are in --training; figures of "
-            f"memorisation, and their null, need real cells that the model has not seen"
+            f"note: {n_seen:,} of {len(real):,} real cells are in --training; metrics of "
+            f"memorisation, and their real references, need held-out real cells"
         )
 
 
-def values_of(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
-    """Dense matrices of the synthetic cells' genes, all on one scale.
+def matched_values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
+    """Return dense matrices of the genes of the synthetic cells, all on one scale.
 
-    Without a layer that was `chosen`, real cells are read from their layer of counts, if any.
+    Unless a layer was `chosen`, real cells are read from their layer "counts", if they have one.
 
     Raises
     ------
     ValueError
-        If a file lacks genes, or has nothing on the scale of the real cells.
+        If a file lacks genes, or has no values on the scale of the real cells.
     """
     genes = cells["synthetic"].adata.var_names.to_numpy()
     real = cells["real"]
@@ -85,24 +91,24 @@ def values_of(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArray]:
         else:
             raw = [] if real.adata.raw is None else ["raw"]
             raise ValueError(
-                f"{real.place} of {real.path} holds {scale}, and {found.path} {_scale(X)}: "
-                f"they can't be compared. Name what to read of {real.path} with --layer: "
+                f"{real.place} of {real.path} holds {scale}, but {found.path} holds {_scale(X)}, "
+                f"so they cannot be compared. Name a layer of {real.path} with --layer: "
                 f"{listed(['X', *real.adata.layers, *raw])}."
             )
     return values
 
 
 def _scale(X: NDArray) -> str:
-    """Name the scale; only what has the same one can be compared."""
+    """Name the scale of a matrix; only matrices on the same scale can be compared."""
     from scdiff_augment.expression.kinds import detect_kind
 
     if X.min() < 0:
         return "scaled values, some of them negative"
-    return "counts" if detect_kind(X) == "counts" else "values that are no counts"
+    return "counts" if detect_kind(X) == "counts" else "values other than counts"
 
 
-def halve(values: dict[str, NDArray], labels: dict[str, NDArray], seed: int) -> None:
-    """Part the real cells of each class at random; every second one becomes the null."""
+def split_reference(values: dict[str, NDArray], labels: dict[str, NDArray], seed: int) -> None:
+    """Split the real cells at random, within classes: one half becomes the real reference."""
     import numpy as np
 
     X, classes = values["real"], labels.get("real")

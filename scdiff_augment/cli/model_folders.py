@@ -1,26 +1,24 @@
-"""Saved models: found, loaded, and compared with the cells that are brought to them."""
+"""Saved models: find, load and save them, and read cells that match them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cells import Cells, read_cells
-from .names import listed
+from .cell_files import Cells, read_cells
+from .name_lookup import listed
 from .output import CELLS, MODEL
 from .terminal import Terminal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from scdiff_augment.generator import LatentDiffusion
 
 READ = "read"
-"""Entry of `history_` with what `fit` read from a file: layer and column of weights."""
+"""Key of `history_` where fit stores the layer and the weight column that it read."""
 
 
 def require_model(path: Path) -> None:
-    """Refuse a path without a saved model, before torch is imported.
+    """Refuse a path that is not a saved model, before torch is imported.
 
     Raises
     ------
@@ -30,17 +28,17 @@ def require_model(path: Path) -> None:
     if path.suffix in CELLS:
         raise ValueError(
             f"a model is a folder, but {path} is named like a file of cells. The model comes "
-            f"first in every command but fit and oversample."
+            f"first in every command except fit and oversample."
         )
     if not (path / MODEL).is_file():
-        what = f"holds no saved model: there is no {MODEL}" if path.exists() else "does not exist"
+        what = f"is not a saved model: it has no {MODEL}" if path.exists() else "does not exist"
         beside = sorted(file.parent.name for file in path.parent.glob(f"*/{MODEL}"))
-        there = f" Models there: {listed(beside)}." if beside else ""
+        there = f" Models in that folder: {listed(beside)}." if beside else ""
         raise ValueError(f"{path} {what}.{there} Make one with: scdiff-augment fit CELLS {path}")
 
 
 def load(path: Path, seed: int, jobs: int | None, terminal: Terminal) -> LatentDiffusion:
-    """Load a model that draws from this seed and shows its progress."""
+    """Load a model, set its seed, and let it show progress on a terminal."""
     from scdiff_augment.generator import LatentDiffusion
 
     model = LatentDiffusion.load(path, random_state=seed)
@@ -48,18 +46,18 @@ def load(path: Path, seed: int, jobs: int | None, terminal: Terminal) -> LatentD
 
 
 def save(model: LatentDiffusion, place: Path) -> None:
-    """Save a model without what only concerns this machine and this terminal."""
+    """Save a model without the settings of this run: jobs and progress."""
     model.set_params(n_jobs=None, verbose=False)
     model.save(place, overwrite=True)
 
 
 def cells_for(model: LatentDiffusion, path: Path, layer: str | None, terminal: Terminal) -> Cells:
-    """Read cells from the layer that the model was fitted on, unless another is named.
+    """Read cells from the layer that the model was fitted on, or from the one that is named.
 
     Raises
     ------
     ValueError
-        As `read_cells`, or if the values are of another kind than those of the model.
+        As `read_cells`.
     """
     if layer is None:
         layer = model.history_.get(READ, {}).get("layer")
@@ -67,12 +65,12 @@ def cells_for(model: LatentDiffusion, path: Path, layer: str | None, terminal: T
 
 
 def values_for(model: LatentDiffusion, cells: Cells) -> Any:
-    """Dense values of the model's genes.
+    """Dense expression of the model's genes, for the model.
 
     Raises
     ------
     ValueError
-        If genes are missing, or the values are of another kind than those of the model.
+        If genes are missing, or the model was fitted on counts and these are not, or vice versa.
     """
     from scdiff_augment.expression.kinds import detect_kind
 
@@ -80,24 +78,16 @@ def values_for(model: LatentDiffusion, cells: Cells) -> Any:
     kind = model.history_["expression"]
     values = frame.to_numpy()
     if kind != "real" and (kind == "counts") != (detect_kind(values) == "counts"):
-        what = "no counts" if kind == "counts" else "counts"
+        what = "does not hold counts" if kind == "counts" else "holds counts"
         raise ValueError(
-            f"the model was fitted on {kind}, but {cells.place} of {cells.path} holds {what}. "
-            f"Name what to read with --layer: {listed(['X', *cells.adata.layers])}."
+            f"the model was fitted on {kind}, but {cells.place} of {cells.path} {what}. Name a "
+            f"layer with --layer: {listed(['X', *cells.adata.layers])}."
         )
     return frame if model.genes_ is not None else values
 
 
-def class_weights(labels: NDArray) -> NDArray:
-    """n_class^-0.5 for each cell: rare classes are seen more often, not equally often."""
-    import numpy as np
-
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return counts[codes] ** -0.5
-
-
-def described(model: LatentDiffusion) -> str:
-    """One line on a model."""
+def summary(model: LatentDiffusion) -> str:
+    """Describe a model in one line."""
     known = [f"{name} ({len(classes)})" for name, classes in model.conditions_.items()]
     return (
         f"{model.n_features_in_:,} genes, {model.history_['expression']}, latent of "

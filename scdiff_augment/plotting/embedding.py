@@ -1,4 +1,4 @@
-"""One map for several sets of cells."""
+"""Coordinates of maps: joint UMAPs, and projections into given maps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from scdiff_augment.expression.kinds import depth_normalised, detect_kind
+from scdiff_augment.metrics.checks import require_same_genes
 from scdiff_augment.metrics.embedding import fit_pca
-from scdiff_augment.metrics.inputs import checked, same_genes
+
+from .inputs import log_values, require_coordinates
 
 MIN_SPECTRAL = 10
-"""Cells without which a map has no eigenvectors to start from."""
+"""With no more cells than this, UMAP starts from random coordinates, not eigenvectors."""
 
 
 def joint_umap(
@@ -23,23 +24,23 @@ def joint_umap(
     min_dist: float = 0.3,
     random_state: int = 0,
 ) -> list[NDArray[np.float32]]:
-    """Place several sets of cells in one UMAP.
+    """Compute one UMAP of several sets of cells.
 
-    Principal components, neighbours and map are those of all cells together, so that cells unlike
-    any other stand apart. Projecting synthetic cells into a map of real ones would hide that.
+    Principal components, neighbours and map are computed from all cells together, so that cells
+    unlike any others lie apart. Projecting synthetic cells into a map of real ones would hide that.
 
     Parameters
     ----------
     *matrices : array-like of shape (n_cells, n_genes)
         Sets of cells on the same genes: counts, or log1p of depth-normalised counts.
     n_pcs : int, default=30
-        Principal components that neighbours are searched in.
+        Principal components in which neighbours are searched; lowered for few cells or genes.
     n_neighbors : int, default=15
-        Neighbours of a cell.
+        Neighbours of a cell, itself included; lowered for few cells.
     min_dist : float, default=0.3
-        How close cells may come in the map.
+        Minimum distance between cells in the map, as in umap-learn.
     random_state : int, default=0
-        Makes the map repeatable.
+        Seed of the map.
 
     Returns
     -------
@@ -49,7 +50,13 @@ def joint_umap(
     Raises
     ------
     ValueError
-        If the matrices differ in genes, hold NaN or infinity, or have fewer than 4 cells together.
+        If the matrices differ in genes, hold NaN or infinity, or have fewer than 4 cells in total
+        or 3 genes.
+
+    References
+    ----------
+    McInnes et al. 2018, UMAP: uniform manifold approximation and projection for dimension
+    reduction, arXiv:1802.03426.
 
     Examples
     --------
@@ -60,12 +67,12 @@ def joint_umap(
     [(30, 2), (30, 2)]
     """
     named = {f"matrix {i}": log_values(X, f"matrix {i}") for i, X in enumerate(matrices)}
-    same_genes(named)
+    require_same_genes(named)
     both = np.concatenate(list(named.values()))
     if len(both) < 4:
-        raise ValueError(f"a map needs at least 4 cells, got {len(both)}.")
+        raise ValueError(f"a map needs at least 4 cells, got {len(both)}. Pass more.")
     if both.shape[1] < 3:
-        raise ValueError(f"a map needs at least 3 genes, got {both.shape[1]}.")
+        raise ValueError(f"a map needs at least 3 genes, got {both.shape[1]}. Pass more.")
     pcs = fit_pca(both, n_pcs, random_state).transform(both)
     places = _umap(pcs, min(n_neighbors, len(both) - 1), min_dist, random_state)
     return np.split(places, np.cumsum([len(X) for X in named.values()])[:-1])
@@ -79,33 +86,34 @@ def project(
     n_pcs: int = 30,
     n_neighbors: int = 15,
 ) -> NDArray[np.float64]:
-    """Place further cells in a map of real ones, among the real cells that they are most like.
+    """Project cells into a given map of real cells, by their nearest real neighbours.
 
-    Every cell ends up on the map, however unlike any real cell it is: this shows which real cells
-    are nearest, not how near they are. `joint_umap` shows that.
+    Every cell is placed among real ones, however unlike them it is: the map shows which real cells
+    are nearest, not how near they are. Use `joint_umap` to see that.
 
     Parameters
     ----------
     real : array-like of shape (n_real, n_genes)
         Real cells: counts, or log1p of depth-normalised counts.
     embedding : array-like of shape (n_real, 2)
-        Where they lie.
+        Coordinates of the real cells.
     cells : array-like of shape (n_cells, n_genes)
-        Cells to place, on the same genes.
+        Cells to project, on the same genes: counts, or log1p of depth-normalised counts.
     n_pcs : int, default=30
-        Principal components of the real cells in which neighbours are searched.
+        Principal components of the real cells, in which neighbours are searched.
     n_neighbors : int, default=15
-        Nearest real cells; a cell lies at the median of their places.
+        Number of nearest real cells; a cell is placed at the median of their coordinates.
 
     Returns
     -------
     ndarray of shape (n_cells, 2)
-        Coordinates.
+        Coordinates of `cells`.
 
     Raises
     ------
     ValueError
-        If the matrices differ in genes or hold NaN or infinity, or the embedding does not fit.
+        If the matrices differ in genes or hold NaN or infinity, or `embedding` is not of shape
+        (n_real, 2).
 
     Examples
     --------
@@ -116,35 +124,18 @@ def project(
     True
     """
     values, new = log_values(real, "real"), log_values(cells, "cells")
-    same_genes({"real": values, "cells": new})
-    xy = require_places(embedding, len(values), "real")
+    require_same_genes({"real": values, "cells": new})
+    xy = require_coordinates(embedding, len(values), "real")
     pca = fit_pca(values, n_pcs)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(values)))
     near = search.fit(pca.transform(values)).kneighbors(pca.transform(new))[1]
     return np.median(xy[near], axis=1)
 
 
-def require_places(places: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
-    """Refuse coordinates that are not two finite numbers for each cell."""
-    xy = np.asarray(places, dtype=float)
-    if xy.shape != (n, 2) or not np.isfinite(xy).all():
-        raise ValueError(
-            f"the embedding of {name} cells must hold 2 finite coordinates for each of the {n} "
-            f"cells, got shape {xy.shape}. Use joint_umap(real, synthetic)."
-        )
-    return xy
-
-
-def log_values(X: ArrayLike, name: str) -> NDArray:
-    """log1p values of a set of cells, which may be given as counts."""
-    values = checked(X, name, min_cells=1)
-    return depth_normalised(values) if detect_kind(values) == "counts" else values
-
-
 def _umap(
     pcs: NDArray, n_neighbors: int, min_dist: float, random_state: int
 ) -> NDArray[np.float32]:
-    """Lay out cells by umap-learn; scanpy's way to it fails with 8,192 cells or more."""
+    """Run umap-learn directly: through scanpy it fails with 8,192 cells or more."""
     distance, index = NearestNeighbors(n_neighbors=n_neighbors).fit(pcs).kneighbors(pcs)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
@@ -155,10 +146,8 @@ def _umap(
             n_neighbors=n_neighbors,
             min_dist=min_dist,
             init="spectral" if len(pcs) > MIN_SPECTRAL else "random",
-            precomputed_knn=(
-                index,
-                distance.astype(np.float32),
-            ),  # its own search compiles a minute
+            # Precomputed, since umap-learn's own search takes a minute to compile.
+            precomputed_knn=(index, distance.astype(np.float32)),
             force_approximation_algorithm=True,
             random_state=random_state,
             n_jobs=1,
