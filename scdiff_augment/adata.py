@@ -13,7 +13,7 @@ from scipy import sparse
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.expression.checks import require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
-from scdiff_augment.expression.kinds import take_apart
+from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampling.to_store import oversample_to_store
 
@@ -80,7 +80,7 @@ def oversample_adata(
     out : str or Path, optional
         Zarr store to write, ending in ".zarr". Cells are then read, copied and made block by
         block, and the codec is learnt from a sample of them (`LatentDiffusion.fit`). After an
-        interruption the same call goes on where it stopped, with the model that it had learnt.
+        interruption the same call resumes where it stopped, with the model that it had trained.
     client : distributed.Client, optional
         Of a Dask cluster whose workers make the new cells of `out`.
     overwrite : bool, default=False
@@ -157,7 +157,7 @@ def oversample_adata(
     obs = extended_obs(adata.obs, label_key, new_labels, new_columns, sources)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
-    counted = take_apart(X.toarray() if sparse.issparse(X) else X, sampler.expression)
+    counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
     result.uns[KEY] = {
         "label_key": label_key,
         "layer": layer or "X",

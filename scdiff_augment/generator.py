@@ -14,23 +14,20 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from tqdm.auto import tqdm
 
-from . import diffusion, saved_models
-from .annotation.new_cells import new_adata, provenance_of, require_condition_name
-from .codec.choice import codec_for, latent_size
-from .codec.class_profiles import Piece
-from .codec.counts import CountCodec
-from .codec.encoders import PCAEncoder
-from .compute import processes
-from .compute.devices import device_of
-from .compute.randomness import Randomness
-from .compute.threads import bounded_threads
-from .conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
-from .conditions.effects import learn_effects
-from .conditions.training_cells import TrainingCells
-from .diffusion import training
-from .diffusion.denoiser import Denoiser
-from .diffusion.mixture import clusters
-from .expression.checks import (
+from scdiff_augment.annotation.new_cells import new_adata, provenance_of, require_condition_name
+from scdiff_augment.codec.choice import codec_for, latent_size
+from scdiff_augment.codec.class_gene_effects import LabelledCells
+from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.encoders import PCAEncoder
+from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.randomness import Randomness
+from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
+from scdiff_augment.conditions.effects import learn_effects
+from scdiff_augment.conditions.training_cells import TrainingCells
+from scdiff_augment.diffusion.denoiser import Denoiser
+from scdiff_augment.diffusion.mixture import clusters
+from scdiff_augment.expression.checks import (
     dense_matrix,
     require_codes,
     require_latents,
@@ -38,13 +35,11 @@ from .expression.checks import (
     require_weights,
     same_genes,
 )
-from .expression.hashes import cell_hashes
-from .expression.kinds import Expression, detect_kind, integer_fraction, take_apart
-from .parameters import PARAMETERS, clone_but_keep
-from .sampling import interpolation
-from .sampling.draw import drawer
-from .sampling.plan import SamplingPlan
-from .sampling.requests import (
+from scdiff_augment.expression.hashes import cell_hashes
+from scdiff_augment.expression.kinds import Expression, denormalise, detect_kind, integer_fraction
+from scdiff_augment.sampling.draw import drawer
+from scdiff_augment.sampling.plan import SamplingPlan
+from scdiff_augment.sampling.requests import (
     GUIDANCE,
     Request,
     request_of,
@@ -54,10 +49,16 @@ from .sampling.requests import (
     resolve,
     scales_of,
 )
+from scdiff_augment.streaming.block_sizes import cells_per_block
+from scdiff_augment.streaming.blocks import as_blocks, is_stream
+from scdiff_augment.streaming.cell_sources import source_of, stream_parts
+
+from . import diffusion, saved_models
+from .compute import processes
+from .diffusion import training
+from .parameters import PARAMETERS, clone_but_keep
+from .sampling import interpolation
 from .saved_models import SavedModel
-from .streaming.block_sizes import cells_per_block
-from .streaming.blocks import as_blocks, is_stream
-from .streaming.cell_sources import source_of, stream_parts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -210,7 +211,7 @@ class LatentDiffusion(BaseEstimator):
         ----------
         X : {array-like, data frame, sparse matrix} of shape (n_cells, n_genes), or stream
             Finite, at least 2 cells; counts, log1p of normalised counts, or real values. The
-            columns of a data frame name the genes. A stream is read block by block, twice: the
+            columns of a data frame name the genes. A stream is read in blocks, twice: the
             path of an h5ad file or of a zarr store, a backed AnnData, a list of blocks, or what
             `scdiff_augment.as_blocks` makes (for layers, and for large matrices in memory). The
             codec, and the genes of classes, are then learnt from a random sample of its cells, the
@@ -282,7 +283,7 @@ class LatentDiffusion(BaseEstimator):
         Beside the gradients, which act in the latent, each class gets what its counts have in each
         gene beyond those that its cells' latents, and their classes in conditions added before, let
         expect, shrunken by empirical Bayes. `sample` adds it to new cells; `interpolate`, between
-        classes, does not. Of a stream given to `fit`, the cells of the codec tell it; of `X`, each
+        classes, does not. Of a stream given to `fit`, it is estimated from the cells of the codec; of `X`, each
         condition by itself.
 
         Parameters
@@ -342,7 +343,7 @@ class LatentDiffusion(BaseEstimator):
             else:
                 pieces = self._pieces(X, z.numpy(), codes)
             known = self.conditions_.gene_effects
-            gene_effects = self.codec_.class_shift(pieces, len(classes), known)
+            gene_effects = self.codec_.class_gene_effects(pieces, len(classes), known)
             classifier = training.classifier_for(z, target, len(classes), weight, width, generator)
             steps = training.train_classifier(
                 classifier, z, target, weight, self.ladder_, self.classifier_steps, generator
@@ -352,7 +353,7 @@ class LatentDiffusion(BaseEstimator):
             if outer is not None:
                 effects, sources = learn_effects(*outer, z, codes, len(classes))
                 names = self.conditions_[outer.name], classes
-                transferred = [source.told(name, outer.name, *names) for source in sources]
+                transferred = [source.describe(name, outer.name, *names) for source in sources]
         before = self.history_.get(f"carried:{name}", [])
         notes = [note for note in self.history_["notes"] if note not in before]
         self.history_ |= {"notes": notes + transferred, f"carried:{name}": transferred}
@@ -428,7 +429,7 @@ class LatentDiffusion(BaseEstimator):
             strength=strength,
             temperature=temperature,
         )
-        return self.scale_.bring(*self._draw(plan, request))
+        return self.scale_.normalise(*self._draw(plan, request))
 
     @overload
     def sample_adata(
@@ -471,7 +472,7 @@ class LatentDiffusion(BaseEstimator):
         out : str or Path, optional
             Zarr store to write, ending in ".zarr". Blocks of up to 4,096 cells are drawn and
             written one by one, each from a seed of its own. After an interruption the same call,
-            with a model of the same `random_state`, goes on where it stopped; the store is the
+            with a model of the same `random_state`, resumes where it stopped; the store is the
             same as without one, and has its name only when it is complete.
         client : distributed.Client, optional
             Of a Dask cluster, whose workers draw the blocks; `out` is written here. The cells do
@@ -505,7 +506,7 @@ class LatentDiffusion(BaseEstimator):
         labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
         provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
         if out is not None:
-            from .sampling.to_store import sample_to_store  # zarr takes a second to load
+            from scdiff_augment.sampling.to_store import sample_to_store
 
             return sample_to_store(
                 plan,
@@ -525,7 +526,7 @@ class LatentDiffusion(BaseEstimator):
         values, factor = self._draw(plan, request)
         return new_adata(
             None if self.scale_.kind == "real" else values,
-            self.scale_.bring(values, factor),
+            self.scale_.normalise(values, factor),
             labels,
             genes=self.genes_,
             sources=sources,
@@ -573,7 +574,7 @@ class LatentDiffusion(BaseEstimator):
         noise : {"drawn", "inverted"}, default="drawn"
             "drawn": random noise, most of which overwrites the cell where `sigma` is high.
             "inverted": the noise from which deterministic DDIM, steered to `source`, leads back
-            to the cell; what a cell has of its own among the source's cells goes along the path.
+            to the cell; what distinguishes a cell from the other source cells goes along the path.
             It uses DDIM, whatever `sampler` is, at twice as many levels.
 
         Returns
@@ -658,7 +659,7 @@ class LatentDiffusion(BaseEstimator):
         z = require_latents("z", z, len(self.denoiser_.scale))
         with bounded_threads(self.n_jobs):
             values, factor = self.codec_.decode(z, self.random_.numpy, self.overdispersion)
-        return self.scale_.bring(values, factor)
+        return self.scale_.normalise(values, factor)
 
     def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float64]:
         """Noise from which deterministic DDIM leads back to the cells, without any condition.
@@ -973,7 +974,9 @@ class LatentDiffusion(BaseEstimator):
         )
         self.history_["denoiser_loss"] = self._watch(steps, self.denoiser_steps, "denoiser")
 
-    def _pieces(self, X: Any, z: NDArray[np.float32], codes: NDArray[np.int64]) -> Iterator[Piece]:
+    def _pieces(
+        self, X: Any, z: NDArray[np.float32], codes: NDArray[np.int64]
+    ) -> Iterator[LabelledCells]:
         """Yield the cells of X by blocks."""
         first = 0
         for parts in self._parts_of(X):
@@ -983,7 +986,7 @@ class LatentDiffusion(BaseEstimator):
                     f"the blocks gave {len(codes)} cells when they were read first, and more the "
                     f"second time. They must give the same each time."
                 )
-            yield Piece(parts.values, z[first:last], codes[first:last])
+            yield LabelledCells(parts.values, z[first:last], codes[first:last])
             first = last
 
     def _parts_of(self, X: Any) -> Iterator[Expression]:
@@ -994,7 +997,7 @@ class LatentDiffusion(BaseEstimator):
         else:
             X, genes = dense_matrix(X)
             X = same_genes(X, genes, self.n_features_in_, self.genes_)
-            yield take_apart(X, self._kind_of(X))
+            yield denormalise(X, self._kind_of(X))
 
     def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
         """Return denoiser and levels of a way between cells and noise, in double precision."""

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from scdiff_augment.expression.checks import refuse_anndata, require_labels
-from scdiff_augment.expression.kinds import depth_normalised, take_apart
+from scdiff_augment.expression.kinds import denormalise, depth_normalised
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
@@ -85,8 +85,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         0 keeps the natural proportions, 1 shows all classes equally often.
 
     judge : classifier, default=None
-        An unfitted scikit-learn classifier that is fitted on the real cells and rejects new cells
-        that it takes for another class. They are drawn again, up to 10 times; counts stay exact.
+        A rejection classifier: an unfitted scikit-learn classifier that is fitted on the real
+        cells and rejects new cells that it assigns to another class. They are drawn again, up to 10 times; counts stay exact.
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes
@@ -347,7 +347,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         if self.generator is not None:
             return adapted_to_fold(
                 self.generator,
-                take_apart(X, self.expression),
+                denormalise(X, self.expression),
                 genes,
                 on_overlap=self.on_overlap,
                 random_state=random_state,
@@ -405,7 +405,7 @@ class DiffusionOversampler(GenerativeOverSampler):
                 )
 
     def _judged(self, X: NDArray) -> NDArray:
-        """Return what a judge reads: log1p values, or real values as they are."""
+        """Return what the rejection classifier reads: log1p values, or real values as they are."""
         return depth_normalised(X) if self.generator_.scale_.kind == "counts" else X
 
     def __sklearn_clone__(self) -> DiffusionOversampler:

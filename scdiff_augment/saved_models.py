@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
-from .codec.autoencoder import AutoEncoder
-from .codec.choice import CODECS, Codec
-from .compute.layers import within
-from .conditions.conditions import Conditions, LearntCondition
-from .diffusion.denoiser import Denoiser
-from .expression.hashes import digest
-from .expression.kinds import Scale
+from scdiff_augment.codec.autoencoder import AutoEncoder
+from scdiff_augment.codec.choice import CODECS, Codec
+from scdiff_augment.compute.layers import within
+from scdiff_augment.conditions.conditions import Conditions, LearntCondition
+from scdiff_augment.diffusion.denoiser import Denoiser
+from scdiff_augment.expression.hashes import digest
+from scdiff_augment.expression.kinds import Scale
+
 from .versions import versions
 
 FORMAT = 4

@@ -9,7 +9,7 @@ from scdiff_augment.codec.choice import codec_for, latent_size
 from scdiff_augment.codec.counts import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.codec.real_values import RealCodec
-from scdiff_augment.expression.kinds import depth_normalised, put_together, take_apart
+from scdiff_augment.expression.kinds import denormalise, depth_normalised, normalise
 
 
 def fitted(codec, parts, seed=0):
@@ -20,7 +20,7 @@ def fitted(codec, parts, seed=0):
 
 @pytest.fixture(scope="module")
 def packaged():
-    parts = take_apart(pbmc68k_reduced().raw.X.toarray())
+    parts = denormalise(pbmc68k_reduced().raw.X.toarray())
     codec = fitted(codec_for(parts), parts)
     values, factor = codec.decode(codec.encode(parts), np.random.default_rng(0))
     return parts, codec, values, factor
@@ -45,7 +45,7 @@ def test_decoded_counts_have_the_real_mean_and_zero_fraction(packaged):
 
 def test_few_cells_get_few_latents_and_keep_their_zeros():
     """With 50 latents for 350 cells, 3 % of the entries too many come out zero."""
-    parts = take_apart(pbmc68k_reduced().raw.X.toarray()[::2])
+    parts = denormalise(pbmc68k_reduced().raw.X.toarray()[::2])
     codec = fitted(codec_for(parts), parts)
     values, _ = codec.decode(codec.encode(parts), np.random.default_rng(0))
     assert abs((values == 0).mean() - (parts.values == 0).mean()) < 0.01
@@ -56,7 +56,7 @@ def test_few_cells_get_few_latents_and_keep_their_zeros():
 def test_decoded_values_lie_on_the_real_scale(packaged):
     parts, _, values, factor = packaged
     X = pbmc68k_reduced().raw.X.toarray()
-    new = put_together(values, parts.kind, total=parts.total, factor=factor)
+    new = normalise(values, parts.kind, total=parts.total, factor=factor)
     np.testing.assert_allclose(new.mean(), X.mean(), rtol=0.05)
     np.testing.assert_allclose(new.max(axis=1).mean(), X.max(axis=1).mean(), rtol=0.1)
 
@@ -78,7 +78,7 @@ def test_a_decoded_cell_does_not_depend_on_its_batch(packaged):
 
 
 def test_training_raises_the_likelihood(counts):
-    parts = take_apart(depth_normalised(counts[0]))
+    parts = denormalise(depth_normalised(counts[0]))
     losses = [
         loss
         for _, loss in CountCodec(PCAEncoder(5), n_steps=200).fit(
@@ -91,7 +91,7 @@ def test_training_raises_the_likelihood(counts):
 def test_real_values_keep_mean_and_covariance():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4000, 6)) @ rng.normal(size=(6, 6)) + 5 * rng.normal(size=6)
-    parts = take_apart(X, "real")
+    parts = denormalise(X, "real")
     codec = fitted(RealCodec(PCAEncoder(2)), parts)
     values, _ = codec.decode(codec.encode(parts), rng)
     np.testing.assert_allclose(values.mean(axis=0), X.mean(axis=0), atol=0.15)
@@ -100,7 +100,7 @@ def test_real_values_keep_mean_and_covariance():
 
 def test_non_negative_real_values_stay_so():
     X = np.random.default_rng(0).gamma(0.5, size=(60, 9))
-    parts = take_apart(X, "real")
+    parts = denormalise(X, "real")
     codec = fitted(RealCodec(PCAEncoder(3)), parts)
     assert codec.decode(codec.encode(parts), np.random.default_rng(0))[0].min() >= 0
 
@@ -109,7 +109,7 @@ def test_non_negative_real_values_stay_so():
     "codec", [CountCodec(PCAEncoder(50), n_steps=5), RealCodec(PCAEncoder(50))]
 )
 def test_more_latents_than_features_are_clamped(codec, counts):
-    parts = take_apart(counts[0][:, :7], "counts" if isinstance(codec, CountCodec) else "real")
+    parts = denormalise(counts[0][:, :7], "counts" if isinstance(codec, CountCodec) else "real")
     assert fitted(codec, parts).n_latent == 7
 
 
@@ -117,7 +117,7 @@ def test_features_of_any_scale_keep_their_spread():
     rng = np.random.default_rng(0)
     scale = np.array([1e3, 100, 10, 1, 0.1, 0.01])
     X = (rng.normal(size=(2000, 6)) @ rng.normal(size=(6, 6))) * scale + 1e4
-    parts = take_apart(X, "real")
+    parts = denormalise(X, "real")
     codec = fitted(RealCodec(PCAEncoder(3)), parts)
     values, _ = codec.decode(codec.encode(parts), rng)
     np.testing.assert_allclose(values.std(axis=0)[:4], X.std(axis=0)[:4], rtol=0.1)

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from scdiff_augment.codec.count_noise import poisson
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.counts import FEWEST, MOST, CountCodec, hold_out
 from scdiff_augment.codec.encoders import PCAEncoder
-from scdiff_augment.codec.held_out import FEWEST, MOST, set_aside
-from scdiff_augment.expression.kinds import take_apart
+from scdiff_augment.expression.kinds import denormalise
 
 
 def generator(seed=0):
@@ -19,7 +18,7 @@ def generator(seed=0):
 
 def codec_of(X):
     codec = CountCodec(PCAEncoder(3), n_steps=150)
-    for _ in codec.fit(take_apart(X, "counts"), generator()):
+    for _ in codec.fit(denormalise(X, "counts"), generator()):
         pass
     return codec
 
@@ -33,15 +32,15 @@ def overdispersed():
 
 def test_cells_set_aside_are_a_share_and_never_of_rare_classes():
     codes = np.repeat([0, 1], [960, 40])
-    aside = set_aside(1000, generator(), codes)
+    aside = hold_out(1000, generator(), codes)
     assert aside.sum() == 144
     assert not aside[codes == 1].any()
-    assert set_aside(1000, generator()).sum() == 150
-    assert set_aside(100_000, generator()).sum() == MOST
+    assert hold_out(1000, generator()).sum() == 150
+    assert hold_out(100_000, generator()).sum() == MOST
 
 
 def test_too_few_cells_to_set_aside_mean_poisson_counts():
-    assert set_aside(int(FEWEST / 0.15) - 2, generator()).sum() == 0
+    assert hold_out(int(FEWEST / 0.15) - 2, generator()).sum() == 0
     X = np.random.default_rng(0).poisson(3.0, (60, 20))
     codec = codec_of(X)
     np.testing.assert_array_equal(codec.noise_, poisson(20))
@@ -50,14 +49,14 @@ def test_too_few_cells_to_set_aside_mean_poisson_counts():
 
 def test_expected_totals_of_genes_are_those_seen(overdispersed):
     codec = codec_of(overdispersed)
-    parts = take_apart(overdispersed, "counts")
+    parts = denormalise(overdispersed, "counts")
     rates, _ = codec.rates(codec.encode(parts))
     np.testing.assert_allclose(rates.sum(axis=0), parts.values.sum(axis=0), rtol=1e-3)
 
 
 def test_decoded_counts_vary_as_overdispersed_ones_do(overdispersed):
     codec = codec_of(overdispersed)
-    new, _ = codec.decode(codec.encode(take_apart(overdispersed)), np.random.default_rng(1))
+    new, _ = codec.decode(codec.encode(denormalise(overdispersed)), np.random.default_rng(1))
     assert np.median(codec.ratios(1.0).var(axis=1)) == pytest.approx(0.5, rel=0.3)
     ratio = new.var(axis=0) / overdispersed.var(axis=0)
     assert np.median(ratio) == pytest.approx(1, abs=0.15)

@@ -79,7 +79,7 @@ def test_the_base_is_the_commonest_class_that_others_share_with_the_target():
     z = torch.randn(len(groups), 2, generator=torch.Generator().manual_seed(0))
     effects, _ = learn_effects("group", groups, 3, z, codes, 3)
     assert effects.base[2].tolist() == [0, 1, 0]
-    _, _, steer = effects.carry(torch.tensor([2, 0]), torch.tensor([2, 1]))
+    _, _, steer = effects.transfer(torch.tensor([2, 0]), torch.tensor([2, 1]))
     assert steer.tolist() == [True, True]  # both groups have more than one class
 
 

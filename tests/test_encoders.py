@@ -56,7 +56,8 @@ def test_a_label_term_separates_types_further(counts):
         return means.var(axis=0).sum() / (z - means[codes]).var(axis=0).sum()
 
     plain, _ = trained(X)
-    guided, _ = trained(X, codes, label_weight=1.0)
+    with pytest.warns(FutureWarning, match="label_weight=1.* is deprecated"):
+        guided, _ = trained(X, codes, label_weight=1.0)
     assert separation(guided) > 1.5 * separation(plain)
     with pytest.raises(ValueError, match=r"label_weight=1\) learns from labels, but there"):
         trained(X, label_weight=1.0)

@@ -1,4 +1,4 @@
-"""Expression kinds: found, taken apart, put together again."""
+"""Expression kinds: found, denormalised, normalised again."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scanpy.datasets import pbmc68k_reduced
 
 from scdiff_augment.expression.kinds import (
+    denormalise,
     depth_normalised,
     detect_kind,
     integer_fraction,
-    put_together,
-    take_apart,
+    normalise,
 )
 
 
@@ -20,19 +20,19 @@ def test_counts_survive_log_normalisation(seed, target):
     rng = np.random.default_rng(seed)
     counts = rng.poisson(rng.gamma(0.5, 2.0, 30), (20, 30))
     counts[:, 0] = 1  # the smallest positive value of every cell is one count
-    parts = take_apart(depth_normalised(counts, target))
+    parts = denormalise(depth_normalised(counts, target))
     assert parts.kind == "log1p"
     np.testing.assert_array_equal(parts.values, counts)
     np.testing.assert_allclose(parts.total, target, rtol=1e-3)
-    again = put_together(parts.values, "log1p", total=parts.total)
+    again = normalise(parts.values, "log1p", total=parts.total)
     np.testing.assert_allclose(again, depth_normalised(counts, target), rtol=1e-3)
 
 
 def test_a_selection_of_genes_keeps_each_cells_factor(counts):
     X = depth_normalised(counts[0])[:, ::2]
-    parts = take_apart(X)
+    parts = denormalise(X)
     assert parts.total is None
-    again = put_together(parts.values, "log1p", factor=parts.factor)
+    again = normalise(parts.values, "log1p", factor=parts.factor)
     np.testing.assert_allclose(again, X, rtol=1e-4)
 
 
@@ -53,7 +53,7 @@ def test_packaged_cells_are_recognised():
 )
 def test_other_matrices_are_real(X):
     assert detect_kind(X) == "real"
-    np.testing.assert_array_equal(take_apart(X).values, X.astype(np.float32))
+    np.testing.assert_array_equal(denormalise(X).values, X.astype(np.float32))
 
 
 def test_integers_are_counts_whatever_their_type():
@@ -65,29 +65,29 @@ def test_integers_are_counts_whatever_their_type():
 def test_cells_of_zeros_stay_cells_of_zeros(counts):
     X = depth_normalised(counts[0])
     X[3] = 0
-    parts = take_apart(X)
+    parts = denormalise(X)
     assert parts.kind == "log1p"
     assert parts.values[3].sum() == 0
-    assert put_together(parts.values, "log1p", total=parts.total)[3].sum() == 0
+    assert normalise(parts.values, "log1p", total=parts.total)[3].sum() == 0
 
 
 def test_values_that_contradict_the_kind_are_named(counts):
     z_scored = np.random.default_rng(0).normal(size=(20, 5))
     with pytest.raises(ValueError, match=r"expression='counts'.*non-negative.*cell \d+.*'real'"):
-        take_apart(z_scored, "counts")
+        denormalise(z_scored, "counts")
     with pytest.raises(ValueError, match=r"expression='log1p'.*non-negative"):
-        take_apart(z_scored, "log1p")
+        denormalise(z_scored, "log1p")
     with pytest.raises(ValueError, match=r"expression='log1p'.*integers.*99%.*expression='real'"):
-        take_apart(np.abs(z_scored), "log1p")
+        denormalise(np.abs(z_scored), "log1p")
     with pytest.raises(ValueError, match=r"expression='counts' needs integers.*log1p"):
-        take_apart(depth_normalised(counts[0]), "counts")
+        denormalise(depth_normalised(counts[0]), "counts")
     with pytest.raises(ValueError, match="`total` or `factor`"):
-        put_together(counts[0], "log1p")
+        normalise(counts[0], "log1p")
 
 
 def test_values_beyond_any_count_are_refused_or_real():
     with pytest.raises(ValueError, match=r"must not exceed 1e\+15, but cell 1 has 1e\+18"):
-        take_apart(np.array([[1.0, 2.0], [1e18, 3.0]]))
+        denormalise(np.array([[1.0, 2.0], [1e18, 3.0]]))
     assert detect_kind(np.array([[0.5, 800.0], [1.5, 900.0]])) == "real"
 
 

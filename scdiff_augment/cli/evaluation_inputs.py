@@ -54,9 +54,9 @@ def shared_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) 
 def report_seen_cells(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
     """Note how many of the real cells are training cells."""
     from scdiff_augment.expression.hashes import cell_hashes, overlap
-    from scdiff_augment.expression.kinds import take_apart
+    from scdiff_augment.expression.kinds import denormalise
 
-    real, seen = (cell_hashes(take_apart(values[name]), genes) for name in ("real", "training"))
+    real, seen = (cell_hashes(denormalise(values[name]), genes) for name in ("real", "training"))
     if n_seen := overlap(real, seen):
         terminal.say(
             f"note: {n_seen:,} of {len(real):,} real cells are in --training; metrics of "

@@ -130,7 +130,7 @@ def _unwritable(target: Path, error: OSError) -> str:
 
 
 def _move(partial: Path, target: Path) -> None:
-    """Move the result to its place; an existing folder is set aside, and restored on failure."""
+    """Move the result to its place; an existing folder is moved aside, and restored on failure."""
     if not target.is_dir():
         os.replace(partial, target)
         return

@@ -25,7 +25,7 @@ CODECS: dict[str, type[CountCodec] | type[RealCodec]] = {
 ENOUGH = 800
 """Cells from which on an autoencoder is the better encoder of counts.
 
-With fewer, principal components lose less of what is subtle: of 780 blood cells, judges named
+With fewer, principal components lose less of what is subtle: of 780 blood cells, classifiers named
 type, treatment and donor right in .55 of the cells drawn from them, in .49 of an autoencoder's.
 """
 
@@ -33,7 +33,7 @@ type, treatment and donor right in .55 of the cells drawn from them, in .49 of a
 def small_size(n_cells: int) -> int:
     """Return the small autoencoder's dimensions: one for every 20 cells, 16 to 64.
 
-    64 tell more cells apart than 32 where there are thousands; with hundreds they overfit.
+    64 distinguish more cells than 32 where there are thousands; with hundreds they overfit.
     """
     return max(16, min(64, n_cells // 20))
 

@@ -3,8 +3,8 @@
 A count is Poisson around its expected value, or around that times a ratio drawn from its gene's
 own (`count_noise`). Its probabilities follow from one another, p(0) = exp(-r) and
 p(k+1) / p(k) = r / (k+1), so a uniform number is led upwards until their sum passes it. Three of
-four entries of a single-cell matrix end at p(0). The numbers of a group of cells are drawn together
-(`strata`), so that their counts add up to what was expected.
+four entries of a single-cell matrix end at p(0). The numbers of a group of cells are stratified
+(`compute.stratified`), so that their counts add up to what was expected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGE = 20.0
 """Expected counts from which on NumPy's own, independent draws take the place of many steps."""
 
 TAIL = 1e-15
-"""Probability of counts so large that none is told from the next."""
+"""Probability of counts so large that none is distinguished from the next."""
 
 
 def draw_counts(
@@ -40,7 +40,7 @@ def draw_counts(
     rng : numpy.random.Generator
         Source of all randomness.
     groups : ndarray of int, shape (cells,), optional
-        Cells that are drawn together; by default all are.
+        Cells whose random numbers are stratified together; by default all are.
     """
     counts = np.zeros(rates.shape, dtype=np.float32)
     for start in range(0, len(rates), ROWS):

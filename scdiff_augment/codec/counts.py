@@ -25,11 +25,10 @@ from scdiff_augment.expression.genes import take_genes
 from scdiff_augment.expression.kinds import Expression, depth_normalised
 
 from .autoencoder import AutoEncoder
-from .class_profiles import ClassTotals, Piece, shift_of
+from .class_gene_effects import ClassTotals, LabelledCells, shift_of
 from .count_draws import draw_counts
 from .count_noise import poisson, ratio_table, ratio_weights
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
-from .held_out import set_aside
 from .networks import CountDecoder
 
 BLOCK = 4096
@@ -40,6 +39,16 @@ EPOCHS = 20
 
 MATCHING = 3
 """Rounds of matching means; proportions sum to 1, so one gene's bias moves the others."""
+
+
+HELD_OUT = 0.15
+"""Share of the cells on which the noise of counts is measured."""
+
+FEWEST, MOST = 20, 500
+"""With fewer cells to hold out, all are trained on and counts are Poisson; more add little."""
+
+RARE = 50
+"""Classes of fewer cells have none held out."""
 
 
 class CountCodec:
@@ -107,13 +116,13 @@ class CountCodec:
         tuple of str and float
             "encoder" or "decoder", and the loss of a step.
         """
-        aside = set_aside(len(parts.values), generator, codes)
+        held_out = hold_out(len(parts.values), generator, codes)
         features = self._features(parts)
         if isinstance(self.encoder_, PCAEncoder):
-            self.encoder_.fit(features[~aside], generator)
+            self.encoder_.fit(features[~held_out], generator)
         elif isinstance(self.encoder_, AutoEncoder):
-            learnt = None if codes is None else codes[~aside]
-            for loss in self.encoder_.training(parts.values[~aside], generator, learnt):
+            learnt = None if codes is None else codes[~held_out]
+            for loss in self.encoder_.training(parts.values[~held_out], generator, learnt):
                 yield "encoder", loss
         coordinates = self.encoder_.transform(features)
         self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
@@ -121,14 +130,14 @@ class CountCodec:
         sizes = self._log_sizes(parts)
         self._standardise_sizes(sizes)
         z = self._latents(coordinates, sizes)
-        for loss in self.learn_counts(z, parts.values, aside, generator):
+        for loss in self.learn_counts(z, parts.values, held_out, generator):
             yield "decoder", loss
 
     def learn_counts(
         self,
         z: NDArray[np.float32],
         counts: NDArray[np.float32],
-        aside: NDArray[np.bool_],
+        held_out: NDArray[np.bool_],
         generator: torch.Generator,
     ) -> Iterator[float]:
         """Learn counts given latents: proportions of the genes, then how counts vary around them.
@@ -137,7 +146,7 @@ class CountCodec:
         ----------
         z : ndarray of shape (n_cells, n_latent + sizes)
         counts : ndarray of shape (n_cells, n_genes)
-        aside : ndarray of bool, shape (n_cells,)
+        held_out : ndarray of bool, shape (n_cells,)
             Cells that the decoder is not trained on, for the noise.
         generator : torch.Generator
             Source of all randomness.
@@ -147,13 +156,13 @@ class CountCodec:
         float
             The loss of a step of the decoder.
         """
-        yield from self._train_decoder(z[~aside], counts[~aside], generator)
+        yield from self._train_decoder(z[~held_out], counts[~held_out], generator)
         self._match_means(z, counts)
         self.noise_, self._table = poisson(counts.shape[1]), None
-        if aside.any():
-            learnt = np.flatnonzero(~aside)
+        if held_out.any():
+            learnt = np.flatnonzero(~held_out)
             order = torch.randperm(len(learnt), generator=generator).numpy()
-            rows = np.concatenate([np.flatnonzero(aside), learnt[order[: aside.sum()]]])
+            rows = np.concatenate([np.flatnonzero(held_out), learnt[order[: held_out.sum()]]])
             self.noise_ = ratio_weights(counts[rows], self.rates(z[rows])[0])
 
     def _train_decoder(
@@ -215,7 +224,7 @@ class CountCodec:
     ) -> CountCodec:
         """Keep the latent for a matrix of other genes: only a decoder is trained.
 
-        Library sizes are standardised anew, since they are those of other genes.
+        Library sizes are standardised again, since they are those of other genes.
 
         Parameters
         ----------
@@ -231,13 +240,16 @@ class CountCodec:
         codec = CountCodec(self.encoder_, self.width, n_steps)
         codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
         codec._standardise_sizes(codec._log_sizes(parts))
-        aside = set_aside(len(parts.values), generator)
-        for _ in codec.learn_counts(codec.encode(parts), parts.values, aside, generator):
+        held_out = hold_out(len(parts.values), generator)
+        for _ in codec.learn_counts(codec.encode(parts), parts.values, held_out, generator):
             pass
         return codec
 
-    def class_shift(
-        self, pieces: Iterable[Piece], n_classes: int, tables: Mapping[str, Tensor] | None = None
+    def class_gene_effects(
+        self,
+        pieces: Iterable[LabelledCells],
+        n_classes: int,
+        tables: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Return what to add to the logits of each class's genes, (n_classes, genes).
 
@@ -290,7 +302,7 @@ class CountCodec:
         shift : Tensor of shape (cells, genes), optional
             What the cells' classes add to the logits of the genes.
         groups : ndarray of int, shape (cells,), optional
-            Cells that are drawn together; by default all are.
+            Cells whose random numbers are stratified together; by default all are.
 
         Returns
         -------
@@ -372,3 +384,17 @@ class CountCodec:
         if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
             columns.append(np.log(parts.factor))
         return np.stack(columns, axis=1)
+
+
+def hold_out(
+    n_cells: int, generator: torch.Generator, codes: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Draw the cells that neither encoder nor decoder sees, (n_cells,): none of rare classes."""
+    order = torch.randperm(n_cells, generator=generator).numpy()
+    if codes is not None:
+        order = order[np.bincount(codes)[codes[order]] >= RARE]
+    n = min(int(HELD_OUT * len(order)), MOST)
+    held_out = np.zeros(n_cells, dtype=bool)
+    if n >= FEWEST:
+        held_out[order[:n]] = True
+    return held_out

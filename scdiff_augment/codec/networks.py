@@ -15,7 +15,7 @@ from scdiff_augment.compute.layers import Linear
 class CountEncoder(nn.Module):
     """MLP from log1p values to a latent; LayerNorm, so that a cell's latent is its own affair.
 
-    The genes' means are taken off first: what all cells share would drown what tells them apart.
+    The genes' means are taken off first: what all cells share would drown what distinguishes them.
     """
 
     mean: Tensor

@@ -14,11 +14,11 @@ from scdiff_augment.compute.layers import State, within
 from scdiff_augment.compute.stratified import Groups, normals
 from scdiff_augment.expression.kinds import Expression
 
-from .class_profiles import Piece, shift_of, shrunken_means
+from .class_gene_effects import LabelledCells, shift_of, shrunken_means
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 
 RESIDUAL_CELLS = 1000
-"""How many real cells' residuals carry the residual covariance."""
+"""How many real cells' residuals hold the residual covariance."""
 
 ARRAYS = ("centre_", "spread_", "latent_mean_", "weights_", "residuals_")
 
@@ -68,8 +68,11 @@ class RealCodec:
         coordinates = self.encoder_.transform(self._seen(parts, self._standardise(parts)))
         return ((coordinates - self.latent_mean_) / self.scale_).astype(np.float32)
 
-    def class_shift(
-        self, pieces: Iterable[Piece], n_classes: int, tables: Mapping[str, Tensor] | None = None
+    def class_gene_effects(
+        self,
+        pieces: Iterable[LabelledCells],
+        n_classes: int,
+        tables: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Return what to add to each class's standardised values, (n_classes, genes).
 
@@ -98,7 +101,7 @@ class RealCodec:
         """Draw values given latents; a matrix that was non-negative stays so.
 
         `overdispersion` is about counts, and says nothing here. `shift` (cells, genes) is what the
-        cells' classes add to standardised values. The cells of a group are drawn together.
+        cells' classes add to standardised values. The noise of a group of cells is stratified.
         """
         mix = normals(groups, (len(z), len(self.residuals_)), rng)
         standard = z @ self.weights_ + mix @ self.residuals_

@@ -1,8 +1,8 @@
 """Uniform numbers that cover their range evenly: Latin hypercubes, by arithmetic.
 
-Cells drawn one by one stray by chance from what their model says, each gene's mean in its own
+Cells drawn one by one deviate by chance from what their model says, each gene's mean in its own
 direction, and a classifier that adds up thousands of genes learns that chance. So the cells of a
-group are drawn together: in each column their numbers fall into strata of equal width, one into
+group are stratified: in each column their numbers fall into strata of equal width, one into
 each ([1]_), at the same place of each. What is additive in the numbers then has next to no error
 of sampling ([2]_), and each number by itself is still uniform.
 
@@ -53,7 +53,7 @@ def uniforms(
     places = members(groups, shape[0])
     drawn = [_together(len(rows), shape[1], rng) for rows in places]
     order = torch.from_numpy(np.concatenate(places)) if len(places) > 1 else None
-    numbers = torch.cat(drawn) if drawn else torch.empty(shape)
+    numbers = torch.cat(drawn)
     if order is None or bool((order[1:] > order[:-1]).all()):
         return numbers.numpy()
     return numbers[order.argsort()].numpy()

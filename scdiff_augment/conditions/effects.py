@@ -1,4 +1,4 @@
-"""What a condition changes, learnt where it was seen and carried to where it was not.
+"""What a condition changes, learnt where it was seen and transferred to where it was not.
 
 A classifier leads to places where training cells are, so a combination without any (stimulated B
 cells, where B cells were seen unstimulated only) is out of its reach. What can be known of it is
@@ -29,7 +29,7 @@ class Source(NamedTuple):
     base: int
     weights: dict[int, float]
 
-    def told(self, name: str, outer: str, groups: NDArray, classes: NDArray) -> str:
+    def describe(self, name: str, outer: str, groups: NDArray, classes: NDArray) -> str:
         """Return the source in words."""
         shares = ", ".join(f"{w:.2f} {groups[g]}" for g, w in self.weights.items())
         return (
@@ -45,7 +45,7 @@ class Effects(nn.Module):
     ----------
     base : Tensor of shape (n_groups, n_classes), int64
         The class itself where it was seen in the group, another one where it was not, -1 where
-        no group tells what the class would change.
+        no group shows what the class would change.
     shift : Tensor of shape (n_groups, n_classes, n_latent)
         What to add to latents of the base; 0 where the class was seen.
     """
@@ -64,7 +64,7 @@ class Effects(nn.Module):
         """Build effects of this shape, to be filled by ``load_state_dict``."""
         return cls(within, torch.zeros(shape[:2], dtype=torch.int64), torch.zeros(shape))
 
-    def carry(self, groups: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def transfer(self, groups: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Classes to draw (B,), shifts (B, D), and whether to steer towards the class (B,).
 
         A group that was seen in one class alone needs no steering within it: of its cells that

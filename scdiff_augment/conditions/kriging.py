@@ -1,4 +1,4 @@
-"""Ordinary kriging: an effect known at some places, foretold at another.
+"""Ordinary kriging: an effect known at some places, predicted at another.
 
 An effect is a shared mean plus a Gaussian field over the places, so near places have like effects
 and far ones fall back on what all share. The mean needs no prior; length and size of the field

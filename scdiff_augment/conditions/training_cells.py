@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scdiff_augment.codec.class_profiles import Piece
+from scdiff_augment.codec.class_gene_effects import LabelledCells
 from scdiff_augment.expression.kinds import Expression
 from scdiff_augment.streaming.block_sizes import as_csr
 
@@ -56,12 +56,12 @@ class TrainingCells:
         """Whether a condition can be learnt from them."""
         return self.values is not None
 
-    def pieces(self, name: str, codes: NDArray[np.int64]) -> Iterator[Piece]:
+    def pieces(self, name: str, codes: NDArray[np.int64]) -> Iterator[LabelledCells]:
         """Yield the cells with values and their classes in a condition of this name."""
         used = self.weight.numpy()[self.rows] > 0
         values, rows = self.values[used], self.rows[used]
         others = {k: known[rows] for k, known in self.codes.items() if k != name}
-        yield Piece(values, self.z.numpy()[rows], codes[rows], others)
+        yield LabelledCells(values, self.z.numpy()[rows], codes[rows], others)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"values": None}

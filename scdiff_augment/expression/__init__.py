@@ -3,6 +3,6 @@
 Imports nothing of the other rooms.
 """
 
-from .kinds import Expression, depth_normalised, detect_kind, put_together, take_apart
+from .kinds import Expression, denormalise, depth_normalised, detect_kind, normalise
 
-__all__ = ["Expression", "depth_normalised", "detect_kind", "put_together", "take_apart"]
+__all__ = ["Expression", "denormalise", "depth_normalised", "detect_kind", "normalise"]

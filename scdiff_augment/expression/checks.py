@@ -1,4 +1,4 @@
-"""What users give, checked: each error names rule, value, culprit and way out."""
+"""What users give, checked: each error names rule, value, culprit and suggested fix."""
 
 from __future__ import annotations
 

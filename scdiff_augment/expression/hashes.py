@@ -21,7 +21,7 @@ def cell_hashes(parts: Expression, genes: NDArray | None) -> NDArray[np.uint64]:
     Parameters
     ----------
     parts : Expression
-        Cells taken apart.
+        Cells, denormalised.
     genes : ndarray of str, shape (n_genes,), or None
         Gene names.
 

@@ -46,14 +46,14 @@ class Scale:
     kind: Kind
     total: float | None = None
 
-    def bring(self, values: NDArray, factor: NDArray | None = None) -> NDArray[np.float32]:
-        """Bring new counts or values to this scale; see `put_together`."""
-        return put_together(values, self.kind, total=self.total, factor=factor)
+    def normalise(self, values: NDArray, factor: NDArray | None = None) -> NDArray[np.float32]:
+        """Bring new counts or values to this scale; see `normalise`."""
+        return normalise(values, self.kind, total=self.total, factor=factor)
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A matrix taken apart: what is modelled, and what leads back to the input's scale.
+    """A matrix denormalised: what is modelled, and what leads back to the input's scale.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def integer_fraction(X: NDArray) -> float:
     return float(np.mean(_near_integer(counts))) if counts.size else 0.0
 
 
-def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
+def denormalise(X: ArrayLike, expression: str = "auto") -> Expression:
     """Split a matrix into what is modelled and what leads back to its scale.
 
     Parameters
@@ -142,7 +142,7 @@ def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
     >>> import numpy as np
     >>> counts = np.array([[1, 0, 3], [2, 2, 1]])
     >>> X = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-    >>> parts = take_apart(X)
+    >>> parts = denormalise(X)
     >>> parts.kind, parts.values.tolist(), round(parts.total)
     ('log1p', [[1.0, 0.0, 3.0], [2.0, 2.0, 1.0]], 10000)
     """
@@ -158,7 +158,7 @@ def take_apart(X: ArrayLike, expression: str = "auto") -> Expression:
     return _from_log1p(X)
 
 
-def put_together(
+def normalise(
     values: NDArray,
     kind: Kind,
     *,
@@ -188,7 +188,7 @@ def put_together(
     if total is not None:
         factor = total / np.maximum(values.sum(axis=1, dtype=np.float64), 1.0)
     elif factor is None:
-        raise ValueError("log1p values need `total` or `factor` to be put together.")
+        raise ValueError("log1p values need `total` or `factor` to be normalised.")
     scaled = values * np.asarray(factor, dtype=np.float32)[:, None]
     return np.log1p(scaled, out=scaled)
 

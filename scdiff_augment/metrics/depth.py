@@ -16,7 +16,7 @@ def library_size_distance(real: ArrayLike, synthetic: ArrayLike) -> float:
     ----------
     real, synthetic : array-like of shape (n_cells, n_genes)
         Counts, not log1p values: normalisation removes the library size.
-        `scdiff_augment.expression.kinds.take_apart` recovers counts where that is possible.
+        `scdiff_augment.expression.kinds.denormalise` recovers counts where that is possible.
 
     Returns
     -------

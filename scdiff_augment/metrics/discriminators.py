@@ -66,7 +66,7 @@ def forest_auc(
     -------
     float
         Area under the ROC curve on the test set: 1 if synthetic cells are perfectly recognised,
-        about 0.5 if they cannot be told from real ones.
+        about 0.5 if they cannot be distinguished from real ones.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def knn_auc(
     -------
     float
         Area under the ROC curve on the test set: 1 if synthetic cells are perfectly recognised,
-        about 0.5 if they cannot be told from real ones, below 0.5 if cells lie nearer to those of
+        about 0.5 if they cannot be distinguished from real ones, below 0.5 if cells lie nearer to those of
         the other set than to their own.
 
     Raises

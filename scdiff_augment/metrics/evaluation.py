@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from scdiff_augment.expression.kinds import depth_normalised, detect_kind, take_apart
+from scdiff_augment.expression.kinds import denormalise, depth_normalised, detect_kind
 
 from .checks import MAX_CELLS, checked_labels, checked_matrix, require_max_cells, require_same_genes
 from .pairwise import CellSet, ForestOptions
@@ -165,7 +165,7 @@ def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, CellSet
             y = checked_labels(
                 labels[name], len(X), "labels" if name == "real" else f"{name}_labels"
             )
-        counts = X if kind == "counts" else take_apart(X).values if kind == "log1p" else None
+        counts = X if kind == "counts" else denormalise(X).values if kind == "log1p" else None
         log = depth_normalised(X) if kind == "counts" else X
         sets[name] = CellSet(log.astype(np.float32), counts, y)
     return sets

@@ -109,13 +109,13 @@ def _require_same_sizes(model: LatentDiffusion, parts: Expression) -> None:
 def _look_for_overlap(
     model: LatentDiffusion, parts: Expression, genes: NDArray | None, on_overlap: str
 ) -> list[str]:
-    """Count the cells that the model has seen; return as a note if that cannot be told."""
+    """Count the cells that the model has seen; return as a note if that is unknown."""
     if on_overlap == "ignore":
         return []
     hashes = _hashes_as_seen(model, parts, genes)
     if hashes is None:
         message = (
-            "whether the pretrained generator has seen cells of X can't be told, since X lacks "
+            "whether the pretrained generator has seen cells of X is unknown, since X lacks "
             "some of its genes"
         )
         if on_overlap == "raise":

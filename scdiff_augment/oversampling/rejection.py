@@ -1,4 +1,4 @@
-"""Rejection by a judge that is not the guide, with exact counts all the same."""
+"""Rejection sampling by a classifier that is not the guide, with exact counts all the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDS = 10
 
 
 def seeded(judge: Any, rng: np.random.Generator) -> Any:
-    """Give a judge, and estimators inside it, seeds where they have none of their own."""
+    """Give a rejection classifier, and estimators inside it, seeds where they have none of their own."""
     for name, value in sorted(judge.get_params(deep=True).items()):
         if value is None and (name == "random_state" or name.endswith("__random_state")):
             judge.set_params(**{name: int(rng.integers(2**31))})
@@ -58,7 +58,7 @@ def draw_accepted(
 
 
 def warn_of_rejected(labels: NDArray, accepted: NDArray[np.bool_]) -> list[str]:
-    """Say for which classes the judge was not satisfied; return the same as notes."""
+    """Say for which classes cells were still rejected; return the same as notes."""
     notes = [
         f"judge: {n} of {int(np.sum(labels == label))} cells of class '{label}' were still "
         f"rejected after {ROUNDS} draws each, and kept so that counts are exact"

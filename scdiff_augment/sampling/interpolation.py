@@ -73,7 +73,7 @@ def from_inversion(
 ) -> Iterator[Tensor]:
     """Lead latents up to the first of `sigmas` as cells of the source, and down at each weight.
 
-    Weight 0 leads back to `z`: what a cell has of its own, among the source's cells, goes along.
+    Weight 0 leads back to `z`: what distinguishes a cell from the other source cells goes along.
     """
     noisy = diffusion.invert_ddim(mix(0.0), z, sigmas)
     for weight in weights:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from scdiff_augment.codec.choice import Codec
-from scdiff_augment.codec.class_profiles import shift_of
+from scdiff_augment.codec.class_gene_effects import shift_of
 from scdiff_augment.compute.stratified import normals
 from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.diffusion.denoiser import Denoiser

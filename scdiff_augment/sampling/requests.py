@@ -171,7 +171,7 @@ def request_of(
     Raises
     ------
     ValueError
-        If no group tells what a class would change.
+        If no group shows what a class would change.
     """
     wanted = {name: codes for name, codes in asked.items() if scales[name] > 0}
     targets, steering, shift = dict(wanted), {}, None
@@ -180,14 +180,14 @@ def request_of(
         if effects is None or effects.within not in wanted:
             continue
         groups = wanted[effects.within]
-        base, moved, steer = effects.carry(groups, labels)
+        base, moved, steer = effects.transfer(groups, labels)
         if (base < 0).any():
             i = int((base < 0).nonzero()[0, 0])
             group, label = conditions[effects.within][groups[i]], conditions[name][labels[i]]
             raise ValueError(
                 f"no cell of {effects.within} '{group}' has {name} '{label}', and no other "
                 f"{effects.within} was seen both with it and with what '{group}' was seen with, so "
-                f"its effect cannot be told. Learn '{name}' from cells that hold such a pair."
+                f"its effect is unknown. Learn '{name}' from cells that hold such a pair."
             )
         targets[name], steering[name] = base, steer.float()
         shift = moved if shift is None else shift + moved

@@ -15,7 +15,7 @@ ENTRIES = 16_000_000
 
 
 def cells_per_block(n_genes: int) -> int:
-    """4,096 cells, fewer of many genes, a multiple of those whose counts are drawn together."""
+    """4,096 cells, fewer of many genes, a multiple of those whose counts are drawn at a time."""
     return min(4096, max(ROWS, ENTRIES // n_genes // ROWS * ROWS))
 
 

@@ -3,7 +3,7 @@
 From a stream, a random sample of cells is kept, and the codec is learnt from it by the code that
 learns it from a matrix. Then the stream is read again and every cell encoded. Latents take 200
 bytes a cell, so all of them stay in memory, and the denoiser and the conditions are learnt from
-all cells as always; only what a class's genes have beyond the latent is told by the sample.
+all cells as always; only what a class's genes have beyond the latent is estimated from the sample.
 Incremental PCA over a whole stream was the other choice: it makes one decomposition of genes ×
 genes for each block, and would take longer than everything else, for axes that 25,000 cells give
 as well.
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdiff_augment.expression.checks import dense_matrix, require_genes, same_genes
 from scdiff_augment.expression.hashes import cell_hashes
-from scdiff_augment.expression.kinds import Expression, Kind, Scale, take_apart
+from scdiff_augment.expression.kinds import Expression, Kind, Scale, denormalise
 
 from .blocks import Blocks, as_blocks, is_stream
 from .checked_blocks import Block, checked, kind_of, require_kind
@@ -68,7 +68,7 @@ class InMemory:
 
     def parts(self) -> tuple[Expression, NDArray[np.int64]]:
         """All cells."""
-        self._parts = take_apart(self._X, self._expression)
+        self._parts = denormalise(self._X, self._expression)
         return self._parts, np.arange(self.n_cells)
 
     def encode(self, codec: Encodes) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
@@ -135,7 +135,7 @@ class Streamed:
         """Cells that were kept."""
         kept = Block(0, 0, self._kept).dense()
         del self._kept
-        parts = take_apart(kept, self._kind)
+        parts = denormalise(kept, self._kind)
         self._total = parts.total
         return parts, self._rows
 
@@ -183,7 +183,7 @@ def apart(block: Block, kind: str, total: float | None) -> Expression:
         If the block is on another scale.
     """
     try:
-        parts = take_apart(block.dense(), kind)
+        parts = denormalise(block.dense(), kind)
     except ValueError as error:
         raise ValueError(f"in block {block.number}: {error}") from error
     if kind != "log1p" or parts.factor is None:

@@ -1,4 +1,4 @@
-"""An AnnData zarr store that grows block by block, and goes on where it was interrupted.
+"""An AnnData zarr store that grows block by block, and resumes where it was interrupted.
 
 Sparse matrices are written in whole chunks, each of them once, and the beginning of a chunk that
 is not full yet waits in memory. What was written is noted after each block. After an interruption
@@ -194,7 +194,7 @@ class CellStore:
             raise ValueError(
                 f"{self.target} was begun before and interrupted, with another "
                 f"{' and another '.join(changed)}: {begun.get(changed[0])} then, "
-                f"{plan.get(changed[0])} now. Go on with the same, choose another name, or delete "
+                f"{plan.get(changed[0])} now. Resume with the same, choose another name, or delete "
                 f"{self.folder}."
             )
         self.seed = self._progress["seed"]

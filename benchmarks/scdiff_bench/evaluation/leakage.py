@@ -33,10 +33,10 @@ def require_unseen(generator: Any, data: Dataset, fold: Fold) -> None:
         It says how many.
     """
     from scdiff_augment.expression.hashes import cell_hashes, overlap
-    from scdiff_augment.expression.kinds import take_apart
+    from scdiff_augment.expression.kinds import denormalise
 
     names = None if generator.genes_ is None else data.genes
-    hashes = cell_hashes(take_apart(data.X[fold.test]), names)
+    hashes = cell_hashes(denormalise(data.X[fold.test]), names)
     if n := overlap(hashes, generator.training_hashes_):
         raise ValueError(
             f"The pretrained generator has seen {n} of the {len(fold.test)} test cells of fold "

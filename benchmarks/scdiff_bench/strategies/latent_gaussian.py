@@ -12,12 +12,12 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from scdiff_augment import DiffusionOversampler
 from scdiff_augment.codec.choice import codec_for
-from scdiff_augment.codec.class_profiles import Piece
+from scdiff_augment.codec.class_gene_effects import LabelledCells
 from scdiff_augment.compute.randomness import generators
 from scdiff_augment.compute.stratified import normals
 from scdiff_augment.compute.threads import bounded_threads
 from scdiff_augment.diffusion.mixture import class_mixture
-from scdiff_augment.expression.kinds import put_together, take_apart
+from scdiff_augment.expression.kinds import denormalise, normalise
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler
 from scdiff_augment.parameters import PARAMETERS
 
@@ -72,7 +72,7 @@ class LatentGaussianOversampler(GenerativeOverSampler):
         self, X: NDArray, y: NDArray, weight: NDArray, random_state: np.random.RandomState
     ) -> Draw:
         rng, generator = generators(random_state)
-        parts = take_apart(X)
+        parts = denormalise(X)
         classes, codes = np.unique(y, return_inverse=True)
         with bounded_threads(1):
             codec = codec_for(
@@ -84,7 +84,9 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             mixture = class_mixture(
                 z, torch.from_numpy(codes), len(classes), torch.from_numpy(weight).float()
             )
-            shift = codec.class_shift([Piece(parts.values, z.numpy(), codes)], len(classes))
+            shift = codec.class_gene_effects(
+                [LabelledCells(parts.values, z.numpy(), codes)], len(classes)
+            )
 
         def draw(labels: NDArray) -> NDArray[np.float32]:
             groups = np.searchsorted(classes, labels)
@@ -98,6 +100,6 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             values, factor = codec.decode(
                 z_new.numpy(), rng, self.overdispersion, shift[component], groups
             )
-            return put_together(values, parts.kind, total=parts.total, factor=factor)
+            return normalise(values, parts.kind, total=parts.total, factor=factor)
 
         return draw

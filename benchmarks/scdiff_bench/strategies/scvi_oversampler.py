@@ -13,7 +13,7 @@ import anndata as ad
 import numpy as np
 from scdiff_bench.strategies.resamplers import missing_cells
 
-from scdiff_augment.expression.kinds import put_together, take_apart
+from scdiff_augment.expression.kinds import denormalise, normalise
 
 
 @dataclass
@@ -67,7 +67,7 @@ class ScviOversampler:
         ValueError
             If X holds neither counts nor what leads back to them.
         """
-        parts = take_apart(X)
+        parts = denormalise(X)
         if parts.kind == "real":
             raise ValueError(
                 "scVI models counts, and X leads back to none. Give the benchmark counts, or "
@@ -83,7 +83,7 @@ class ScviOversampler:
         with _seeded(self.random_state):
             counts = self._draw(parts.values, y, rows)
         factor = None if parts.factor is None else parts.factor[rows]
-        new = put_together(counts, parts.kind, total=parts.total, factor=factor)
+        new = normalise(counts, parts.kind, total=parts.total, factor=factor)
         return np.concatenate([X, new.astype(X.dtype)]), np.concatenate([y, labels])
 
     def _draw(self, counts: Any, y: Any, rows: Any) -> Any:

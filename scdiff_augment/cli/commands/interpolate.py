@@ -80,7 +80,7 @@ def interpolate(
         float,
         typer.Option(
             min=0,
-            help="Guidance scale: small values let cells stray from the classes, large ones make "
+            help="Guidance scale: small values let cells drift from the classes, large ones make "
             "them change abruptly.",
         ),
     ] = 1.5,

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from scdiff_bench.generator_studies.fidelity import (
-    by_class as fidelity_by_class,
-)
-from scdiff_bench.generator_studies.fidelity import (
-    pictures as fidelity_pictures,
-)
-from scdiff_bench.generator_studies.fidelity import (
-    tables as fidelity_tables,
-)
+from scdiff_bench.generator_studies.fidelity import by_class as fidelity_by_class
+from scdiff_bench.generator_studies.fidelity import pictures as fidelity_pictures
+from scdiff_bench.generator_studies.fidelity import tables as fidelity_tables
 from scdiff_bench.generator_studies.fidelity.targets import RARE, TARGETS, beside_null, standing
 from scdiff_bench.generator_studies.parts import Arrays, Finding, Picture, Table
 

@@ -1,7 +1,7 @@
 """What a class has of its own in each gene, beyond what the latent tells: empirical Bayes.
 
 A latent of a few dozen coordinates can't hold every gene of every type. What it leaves over is the
-same for all cells of a class, so that few cells tell it well: the counts that they have against
+same for all cells of a class, so that few cells are enough to estimate it: the counts that they have against
 those that were expected of their latents. Cells decoded without it have the genes of the types
 around them in part, and linear classifiers, which add all genes up, rank types by that.
 
@@ -31,7 +31,7 @@ from scdiff_augment.streaming.block_sizes import as_dense, cells_per_block
 Array = NDArray[np.float64]
 
 
-class Piece(NamedTuple):
+class LabelledCells(NamedTuple):
     """Some cells of a condition.
 
     Attributes
@@ -50,17 +50,17 @@ class Piece(NamedTuple):
     codes: NDArray[np.int64]
     others: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
 
-    def blocks(self) -> Iterator[Piece]:
+    def blocks(self) -> Iterator[LabelledCells]:
         """Cut into pieces small enough to be dense."""
         size = cells_per_block(self.values.shape[1])
         for start in range(0, len(self.z), size):
             rows = slice(start, start + size)
             others = {name: codes[rows] for name, codes in self.others.items()}
-            yield Piece(as_dense(self.values[rows]), self.z[rows], self.codes[rows], others)
+            yield LabelledCells(as_dense(self.values[rows]), self.z[rows], self.codes[rows], others)
 
 
 LEAST = 0.1
-"""Expected counts below which a gene says nothing about how far genes stray."""
+"""Expected counts below which a gene says nothing about how far genes deviate."""
 
 SHAPES = 2.0 ** np.arange(-1, 11)
 """Shapes, and rates, of the gamma priors of ratios: variances of 2 to 1/1,024."""
@@ -135,8 +135,8 @@ def shrunken_ratios(seen: Array, expected: Array) -> Array:
     seen, expected : ndarray of shape (genes,)
         Counts of a class, and their expectation.
     """
-    told = expected > LEAST
-    if not told.any():
+    informative = expected > LEAST
+    if not informative.any():
         return np.ones(len(seen))
     x, mean = seen[:, None], expected[:, None]
     log_likelihood = (
@@ -146,7 +146,7 @@ def shrunken_ratios(seen: Array, expected: Array) -> Array:
         - (x + SHAPES) * np.log(SHAPES + mean)
     )  # (genes, priors), up to what does not depend on the prior
     means = (x + SHAPES) / (mean + SHAPES)
-    return (responsibilities(log_likelihood, told) * means).sum(axis=1)
+    return (responsibilities(log_likelihood, informative) * means).sum(axis=1)
 
 
 def shrunken_means(sums: Array, sizes: Array, variance: Array) -> NDArray[np.float32]:
@@ -173,17 +173,17 @@ def shrunken_means(sums: Array, sizes: Array, variance: Array) -> NDArray[np.flo
     return found
 
 
-def responsibilities(log_likelihood: Array, told: NDArray[np.bool_]) -> Array:
+def responsibilities(log_likelihood: Array, informative: NDArray[np.bool_]) -> Array:
     """Return how likely each prior is for each gene, (genes, priors), weights learnt by EM.
 
     Parameters
     ----------
     log_likelihood : ndarray of shape (genes, priors)
-    told : ndarray of bool, shape (genes,)
+    informative : ndarray of bool, shape (genes,)
         Genes that the weights are learnt from.
     """
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
-    known, weights = likelihood[told], np.full(likelihood.shape[1], 1 / likelihood.shape[1])
+    known, weights = likelihood[informative], np.full(likelihood.shape[1], 1 / likelihood.shape[1])
     for _ in range(ROUNDS):
         weights = (known * (weights / (known @ weights)[:, None])).mean(axis=0)
     found = likelihood * weights

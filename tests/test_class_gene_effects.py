@@ -10,7 +10,7 @@ import torch
 from scipy import sparse, stats
 from tiny import make_model
 
-from scdiff_augment.codec.class_profiles import (
+from scdiff_augment.codec.class_gene_effects import (
     SHAPES,
     ClassTotals,
     responsibilities,
