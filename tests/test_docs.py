@@ -67,7 +67,7 @@ def test_arrows_of_a_cycle_are_all_shown(drawing):
 
 
 def test_a_page_without_a_marker_is_named(drawing):
-    with pytest.raises(ValueError, match="must have the marker .*end of rooms"):
+    with pytest.raises(ValueError, match=r"must have the marker .*end of rooms"):
         drawing.filled("<!-- rooms: drawn by draw_architecture.py -->", "rooms", "")
 
 

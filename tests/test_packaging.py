@@ -8,6 +8,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -146,9 +147,15 @@ def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@cache
+def homes():
+    """Return the distributions behind each module that is installed."""
+    return packages_distributions()
+
+
 def imported(package):
     """Return the distributions that a package imports anywhere, each with a file that does so."""
-    homes, found = packages_distributions(), {}
+    found = {}
     for file in sorted(PACKAGES[package].rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = []
@@ -159,7 +166,7 @@ def imported(package):
             for name in {name.partition(".")[0] for name in names}:
                 if name in sys.stdlib_module_names or name in PACKAGES:
                     continue
-                known = {normal(home) for home in homes.get(name, [ELSEWHERE.get(name, name)])}
+                known = {normal(home) for home in homes().get(name, [ELSEWHERE.get(name, name)])}
                 found[frozenset(known)] = file.relative_to(ROOT).as_posix()
     return found
 
@@ -169,7 +176,7 @@ def test_the_package_declares_what_it_imports_and_imports_what_it_declares():
     needed, optional = declared(PROJECT["dependencies"]), declared(extras["dask"])
     optional |= declared(extras["fabric"])
     found = imported("scdiff_augment")
-    missing = {file for homes, file in found.items() if not homes & (needed | optional)}
+    missing = {file for names, file in found.items() if not names & (needed | optional)}
     assert missing == set()
     used = frozenset().union(*found)
     assert (needed | optional) - used - WITHOUT_IMPORT["scdiff-augment"] == set()
@@ -181,6 +188,6 @@ def test_the_harness_declares_what_it_imports_and_imports_what_it_declares():
     optional = declared([*extras["dask"], *extras["ray"], *extras["scvi"]])
     found = imported("scdiff_bench")
     allowed = declared(PROJECT["dependencies"]) | own | optional
-    missing = {file for homes, file in found.items() if not homes & allowed}
+    missing = {file for names, file in found.items() if not names & allowed}
     assert missing == set()
     assert own - frozenset().union(*found) - WITHOUT_IMPORT["benchmark"] == set()
