@@ -6,7 +6,7 @@ HERE := PYTHONPATH=.:benchmarks
 PACKAGES := scdiff_augment benchmarks/scdiff_bench
 CONFIG ?= benchmarks/configs/main.yaml
 
-.PHONY: help benchmark test lint unit smoke speed ui docs canary dist clean
+.PHONY: help benchmark test lint unit smoke speed ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,16 @@ smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
 	mkdir -p .cache
 	$(RUN) -m benchmarks benchmarks/configs/smoke.yaml --out .cache --tracking-uri sqlite:///.cache/mlflow.db
 
+.venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	touch $@
+
+clean:  ## remove .venv and caches; reports and mlflow.db stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+.PHONY: docs canary dist
+
 docs:  ## draw the diagram of the rooms anew, from the code
 	$(PYTHON) docs/draw_architecture.py
 
@@ -46,11 +56,3 @@ canary: .venv/test  ## how far today's cells and scores lie from those on record
 
 dist: .venv/test  ## sdist and wheel, in dist/
 	$(BIN)/hatchling build
-
-.venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
-	touch $@
-
-clean:  ## remove .venv and caches; reports and mlflow.db stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
