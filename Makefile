@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
+HERE := PYTHONPATH=.:benchmarks
+PACKAGES := scdiff_augment benchmarks/scdiff_bench
 CONFIG ?= benchmarks/configs/main.yaml
 
 .PHONY: help benchmark test lint unit smoke speed ui clean
@@ -20,10 +22,14 @@ ui: .venv/benchmark  ## open MLflow on the runs so far
 
 test: lint unit smoke  ## everything that CI runs
 
-lint: .venv/test
+lint: .venv/test  ## style, types, import contracts, docstrings, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/numpydoc lint $$(find $(PACKAGES) -name '*.py')
+	$(HERE) $(BIN)/python docs/check_docstrings.py
+	$(HERE) $(BIN)/lint-imports --cache-dir .cache/import_linter
 
 unit: .venv/test
 	$(RUN) -m pytest -n 2 --durations=10
@@ -38,4 +44,15 @@ smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
 	touch $@
 
 clean:  ## remove .venv and caches; reports and mlflow.db stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+.PHONY: docs canary dist
+
+docs:  ## draw the diagram of the rooms anew, from the code
+	$(PYTHON) docs/draw_architecture.py
+
+canary: .venv/test  ## how far today's cells and scores lie from those on record
+	$(RUN) tests/canary/canary.py
+
+dist: .venv/test  ## sdist and wheel, in dist/
+	$(BIN)/hatchling build
