@@ -283,8 +283,8 @@ class LatentDiffusion(BaseEstimator):
         Beside the gradients, which act in the latent, each class gets what its counts have in each
         gene beyond those that its cells' latents, and their classes in conditions added before, let
         expect, shrunken by empirical Bayes. `sample` adds it to new cells; `interpolate`, between
-        classes, does not. Of a stream given to `fit`, it is estimated from the cells of the codec; of `X`, each
-        condition by itself.
+        classes, does not. Of a stream given to `fit`, it is estimated from the cells of the codec;
+        of `X`, each condition by itself.
 
         Parameters
         ----------

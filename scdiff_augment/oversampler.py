@@ -86,7 +86,8 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     judge : classifier, default=None
         A rejection classifier: an unfitted scikit-learn classifier that is fitted on the real
-        cells and rejects new cells that it assigns to another class. They are drawn again, up to 10 times; counts stay exact.
+        cells and rejects new cells that it assigns to another class. They are drawn again, up to
+        10 times; counts stay exact.
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes

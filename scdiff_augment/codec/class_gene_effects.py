@@ -1,9 +1,9 @@
 """What a class has of its own in each gene, beyond what the latent tells: empirical Bayes.
 
 A latent of a few dozen coordinates can't hold every gene of every type. What it leaves over is the
-same for all cells of a class, so that few cells are enough to estimate it: the counts that they have against
-those that were expected of their latents. Cells decoded without it have the genes of the types
-around them in part, and linear classifiers, which add all genes up, rank types by that.
+same for all cells of a class, so that few cells are enough to estimate it: the counts that they
+have against those that were expected of their latents. Cells decoded without it have the genes of
+the types around them in part, and linear classifiers, which add all genes up, rank types by that.
 
 Most genes are as expected and a few are far from it, so one width of prior does not fit: it
 would move nothing, or move noise. The prior is a mixture from narrow to wide, with the weights

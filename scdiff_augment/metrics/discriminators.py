@@ -127,8 +127,8 @@ def knn_auc(
     -------
     float
         Area under the ROC curve on the test set: 1 if synthetic cells are perfectly recognised,
-        about 0.5 if they cannot be distinguished from real ones, below 0.5 if cells lie nearer to those of
-        the other set than to their own.
+        about 0.5 if they cannot be distinguished from real ones, below 0.5 if cells lie nearer to
+        those of the other set than to their own.
 
     Raises
     ------

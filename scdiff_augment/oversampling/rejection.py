@@ -15,7 +15,7 @@ ROUNDS = 10
 
 
 def seeded(judge: Any, rng: np.random.Generator) -> Any:
-    """Give a rejection classifier, and estimators inside it, seeds where they have none of their own."""
+    """Give a rejection classifier, and estimators inside it, seeds where they have none."""
     for name, value in sorted(judge.get_params(deep=True).items()):
         if value is None and (name == "random_state" or name.endswith("__random_state")):
             judge.set_params(**{name: int(rng.integers(2**31))})

@@ -180,7 +180,7 @@ def as_blocks(source: Any, *, layer: str | None = None, size: int = BLOCK) -> An
     if iter(source) is source:
         raise TypeError(
             f"blocks are read twice, but {type(source).__name__} gives them only once. Pass a "
-            f"list of blocks, a file, or an object whose __iter__ starts from the beginning each time."
+            f"list of blocks, a file, or an object whose __iter__ begins again each time."
         )
     return Listed(source)
 
