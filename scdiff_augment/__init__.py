@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adata import oversample_adata
+    from .adata.in_memory import oversample_adata
     from .codec.autoencoder import AutoEncoder
     from .codec.scimilarity import SCimilarityEncoder
     from .compute.processes import distributed

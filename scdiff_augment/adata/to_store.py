@@ -21,6 +21,7 @@ from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
+from scdiff_augment.oversampling.base import start_cells
 from scdiff_augment.sampling.blocks import block_on_scale
 from scdiff_augment.sampling.plan import SamplingPlan
 from scdiff_augment.sampling.requests import Request
@@ -30,8 +31,6 @@ from scdiff_augment.streaming.blocks import Slices, as_blocks
 from scdiff_augment.streaming.checked_blocks import checked, kind_of
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 from scdiff_augment.versions import versions
-
-from .base import start_cells
 
 
 def oversample_to_store(

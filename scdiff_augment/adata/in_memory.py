@@ -15,10 +15,10 @@ from scdiff_augment.expression.checks import require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
-from scdiff_augment.oversampling.to_store import oversample_to_store
+from scdiff_augment.oversampler import DiffusionOversampler
+from scdiff_augment.versions import versions
 
-from .oversampler import DiffusionOversampler
-from .versions import versions
+from .to_store import oversample_to_store
 
 
 @overload

@@ -1,0 +1,8 @@
+"""The oversampler on AnnData: in memory (`in_memory`), or from file to file (`to_store`).
+
+May import: everything but cli, metrics and plotting.
+"""
+
+from .in_memory import oversample_adata
+
+__all__ = ["oversample_adata"]
