@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 import yaml
+from scdiff_bench import commands as cli
 from scdiff_bench.commands import compare
-from scdiff_bench.commands import run as cli
 from scdiff_bench.pages.index_page import write_index
 
 pytestmark = [
@@ -41,7 +41,7 @@ def test_the_standard_study_runs_on_a_file(file, capsys):
     # The config is kept, and is a study like any other.
     path = file.parent / "reports" / "compare_my_cells" / "compare.yaml"
     assert yaml.safe_load(path.read_text())["n_genes"] == 30
-    assert cli.main([str(path), "--jobs", "1", "--tracking-uri", "sqlite:///mlflow.db"]) == 0
+    assert cli.main(["run", str(path), "--jobs", "1", "--tracking-uri", "sqlite:///mlflow.db"]) == 0
     assert "0 computed" in capsys.readouterr().out
 
 

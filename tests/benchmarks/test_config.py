@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
-from scdiff_bench.commands.run import make_plan
+from scdiff_bench.commands.plans import make_plan
 from scdiff_bench.config.study import load_config, parse_config
 from scdiff_bench.data.datasets import data_folder
 from scdiff_bench.evaluation.splits import make_folds

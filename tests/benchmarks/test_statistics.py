@@ -231,18 +231,19 @@ def test_an_interval_by_donor_scores_calls_as_scikit_learn_does():
     frame = tallies({"u": 0.1, "v": 0.1})
     assert interval(frame, "log_loss") is None
     calls = np.array([[[30, 20], [10, 40]]])
+    counts = np.array([[30, 40]]), calls.sum(axis=1), calls.sum(axis=2)  # right, called, truth
     truth, called = (
         np.repeat([0, 0, 1, 1], [30, 20, 10, 40]),
         np.repeat([0, 1, 0, 1], calls.ravel()),
     )
     rare = np.array([True, False])
     f1 = f1_score(truth, called, average=None)
-    assert FROM_CALLS["macro_f1"](calls, rare) == pytest.approx([f1.mean()])
-    assert FROM_CALLS["rare_f1"](calls, rare) == pytest.approx([f1[0]])
-    assert FROM_CALLS["majority_f1"](calls, rare) == pytest.approx([f1[1]])
+    assert FROM_CALLS["macro_f1"](*counts, rare) == pytest.approx([f1.mean()])
+    assert FROM_CALLS["rare_f1"](*counts, rare) == pytest.approx([f1[0]])
+    assert FROM_CALLS["majority_f1"](*counts, rare) == pytest.approx([f1[1]])
     expected = balanced_accuracy_score(truth, called)
-    assert FROM_CALLS["balanced_accuracy"](calls, rare) == pytest.approx([expected])
-    assert FROM_CALLS["accuracy"](calls, rare) == pytest.approx([0.7])
+    assert FROM_CALLS["balanced_accuracy"](*counts, rare) == pytest.approx([expected])
+    assert FROM_CALLS["accuracy"](*counts, rare) == pytest.approx([0.7])
 
 
 def test_a_block_finds_its_part_of_other_tables():

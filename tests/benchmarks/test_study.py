@@ -9,16 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scdiff_bench.commands import run as cli
+from scdiff_bench import commands as cli
+from scdiff_bench.commands import console
 from scdiff_bench.config.study import load_config
+from scdiff_bench.pages import study_page
+from scdiff_bench.pages.sentences import sentences
+from scdiff_bench.pages.stated_versions import stated_version
 from scdiff_bench.running import runner
+from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.catalogue import Entry
+from scdiff_bench.versions import ResultsVersion
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
+STATED = "Computed with results version 1 of the cells and 1 of the harness."
 PAGE = Path("reports/toy_study/index.html")
 RAW = {
     "name": "toy_study",
@@ -50,7 +57,7 @@ def start(tmp_path, make_config, monkeypatch):
     def run(*arguments, **changes):
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
         where = [] if "--tracking-uri" in arguments else ["--tracking-uri", uri(tmp_path)]
-        return cli.main(["toy.yaml", "--jobs", "1", *where, *arguments])
+        return cli.main(["run", "toy.yaml", "--jobs", "1", *where, *arguments])
 
     return run
 
@@ -122,6 +129,30 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert "k_neighbors lowered from 5 to 3: class 'D' has 4 cells" in text
     assert rows["dataset_digest"].iloc[0] in text
     assert html.count("<svg ") == 4  # dots and calibration, for two classifiers
+    assert '<meta name="results-version" content="cells=1 harness=1">' in html
+    assert STATED in text
+    assert (folder / "table.md").read_text().rstrip().endswith(STATED)
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
+    assert (rows[["results_cells", "results_harness"]] == 1).all(axis=None)
+
+
+def test_the_page_is_made_of_what_a_notebook_reads(start, tmp_path):
+    assert start() == 0
+    folder = tmp_path / "reports" / "toy_study"
+    study = read_study("reports/toy_study")
+    assert study_page.render(study) == (folder / "index.html").read_text()
+    assert study.verdict == sentences(study.summary())
+    assert study.summary() is study.summary()
+    assert study.results == ResultsVersion(1, 1)
+    assert study.progress == (8, 8)
+    rows = pd.read_parquet(folder / "rows.parquet")
+    (block,) = study.summary().blocks
+    wide = study.summary().with_bar(block, "knn", "rare_f1")
+    mine = rows[rows["classifier"] == "knn"].pivot(
+        index="fold_index", columns="strategy", values="rare_f1"
+    )
+    for name in RAW["strategies"]:
+        assert wide[name].tolist() == mine[name].tolist()
 
 
 def test_mlflow_has_the_whole_study(start, tmp_path):
@@ -138,6 +169,8 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
     assert parent.data.params["split.n_other"] == "40"
     assert json.loads(parent.data.params["strategies"]) == RAW["strategies"]
     assert "version.scikit-learn" in parent.data.tags
+    assert parent.data.tags["version.results.cells"] == "1"
+    assert parent.data.tags["version.results.harness"] == "1"
     names = {f.path for f in client.list_artifacts(parent.info.run_id)}
     assert {"rows.parquet", "classes.parquet", "index.html", "table.csv", "toy_n4.png"} <= names
 
@@ -216,7 +249,7 @@ def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):
     assert start("--force") == cli.STOPPED == 130
     said = capsys.readouterr().err
     assert "3 of 8 units are kept" in said
-    assert "python -m benchmarks toy.yaml --jobs 1 --tracking-uri" in said
+    assert "scdiff-bench run toy.yaml --jobs 1 --tracking-uri" in said
     assert "--force" not in said
     monkeypatch.setattr(runner, "run_unit", real)
     assert start() == 0
@@ -274,7 +307,7 @@ def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
 def test_the_summary_of_a_study_with_an_arm_still_to_be_computed(start):
     assert start() == 0
     rows = pd.read_parquet(PAGE.with_name("rows.parquet"))
-    said = cli.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
+    said = console.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
     (line,) = [line for line in said.splitlines() if line.startswith("smote")]
     assert line.split() == ["smote", "-", "-"]
 
@@ -292,9 +325,12 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     expected = means.rank(axis=1, ascending=False).mean()
     found = table[table["classifier"] == "knn"].set_index("arm")
     assert (found["blocks"] == 4).all()
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
     for arm in RAW["strategies"]:
         assert found.loc[arm, "rank"] == pytest.approx(expected[arm])
+    assert stated_version(Path("reports/ranks/index.html")) == ResultsVersion(1, 1)
     page = Page(Path("reports/ranks/index.html").read_text(encoding="utf-8"))
+    assert STATED in " ".join(page.text)
     assert page.open == []
     assert "kNN: mean rank over 4 comparisons" in " ".join(page.text)
     assert page.outside == ["../one/index.html", "../two/index.html"]
@@ -324,7 +360,9 @@ def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
     expected = np.mean([wide["diffusion"].iloc[i] - bar.iloc[i][best[i]] for i in range(2)])
     found = table.query("dataset == 'toy (one)' and n == 3 and score == 'macro_f1'")
     assert found.set_index("classifier").loc["knn", "lead"] == pytest.approx(expected, abs=1e-4)
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
     html = Path("reports/when_to_use/index.html").read_text(encoding="utf-8")
+    assert stated_version(Path("reports/when_to_use/index.html")) == ResultsVersion(1, 1)
     page = Page(html)
     assert page.open == []
     assert page.outside == ["../one/index.html", "../two/index.html"]

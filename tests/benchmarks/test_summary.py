@@ -100,7 +100,7 @@ def test_figures_show_the_defaults_before_their_variants(make_config):
     shares = [{"name": n, "shares": [0.25, 0.5, 1, 2]} for n in ("latent_gaussian", "diffusion")]
     config = make_config(strategies=["none", *shares, "oracle"])
     makers = [a for a in config.arms if a not in (*config.trivial_arms, *config.control_arms)]
-    shown = list(page._hues(SimpleNamespace(config=config, makers=makers)))
+    shown = list(page.hues(SimpleNamespace(config=config, makers=makers)))
     assert makers[0] == "latent_gaussian_x0.25"
     assert makers[6] == "diffusion"
     assert shown[:3] == [BEST_TRIVIAL, "latent_gaussian", "diffusion"]

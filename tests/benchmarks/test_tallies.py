@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scdiff_bench.running.runner import load_datasets, make_units, run
 from scdiff_bench.running.store import prepare_folder
-from scdiff_bench.statistics.confusion_counts import write_tallies
+from scdiff_bench.statistics.confusion_counts import read_tallies, with_counts, write_tallies
+from scdiff_bench.statistics.donor_bootstrap import donor_interval
 from sklearn.metrics import f1_score, recall_score
 
 
@@ -46,6 +47,25 @@ def test_scores_can_be_had_again_from_the_file(study, tmp_path):
         assert rows.loc[place, "ece"] == pytest.approx(
             np.average(gap, weights=cells[full]), abs=1e-3
         )
+
+
+def test_the_file_gives_back_what_summaries_are_made_of(study, tmp_path):
+    write_tallies(study.tallies, tmp_path / "tallies.parquet")
+    place = ["fold_index", "strategy", "classifier", "donor"]
+    found = read_tallies(tmp_path / "tallies.parquet").set_index(place).sort_index()
+    given = with_counts(study.tallies).set_index(place).sort_index()
+    assert found.index.equals(given.index)
+    assert found["types"].tolist() == given["types"].tolist()
+    for name in ("right", "called", "truth"):
+        np.testing.assert_array_equal(np.stack(found[name]), np.stack(given[name]))
+    assert (found["bins"].notna() == given["bins"].notna()).all()
+    for one, other in zip(found["bins"].dropna(), given["bins"].dropna(), strict=True):
+        np.testing.assert_allclose(np.array(one, float), np.array(other, float), atol=1e-4)
+    pair = [dict.fromkeys(range(3), arm) for arm in ("class_weight", "none")]
+    intervals = [
+        donor_interval(t.reset_index(), *pair, "macro_f1", ["D"]) for t in (found, study.tallies)
+    ]
+    assert intervals[0] == intervals[1]
 
 
 def test_the_file_is_smaller_than_the_table(tmp_path):

@@ -143,22 +143,23 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
 
 
-def read_with(path: Path, parse: Callable[[Any, Path], T]) -> T:
-    """Read a config and have it checked; errors begin with the file.
+def parse_with(parse: Callable[[Any, Path], T], raw: Any, path: Path) -> T:
+    """Check what a file holds; errors begin with the file.
 
     Parameters
     ----------
-    path : Path
-        A YAML file.
     parse : callable
         Takes what the file holds and its folder.
+    raw : object
+        What the file holds, from `read_yaml`.
+    path : Path
+        The file.
 
     Returns
     -------
     object
         What `parse` returns.
     """
-    raw = read_yaml(path)
     try:
         return parse(raw, path.parent)
     except ValueError as error:
@@ -185,7 +186,7 @@ def load_config(path: Path) -> Config:
     ValueError
         If the file is no YAML mapping, or a key or a value is not valid.
     """
-    return read_with(path, parse_config)
+    return parse_with(parse_config, read_yaml(path), path)
 
 
 def parse_config(raw: Any, folder: Path) -> Config:

@@ -12,10 +12,10 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.parts import Arrays, Finding, Picture, StudyConfig, Table
 from scdiff_bench.generator_studies.registry import STUDIES, Study
 from scdiff_bench.pages.figures import inline_svg, save_figure
-from scdiff_bench.pages.report import environment
+from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label
 from scdiff_bench.running.store import write_text, write_with
-from scdiff_bench.versions import versions
+from scdiff_bench.versions import results_version, versions
 
 MISSING = Finding("No verdict", "Every unit failed, so there is nothing to judge.", "", "warning")
 
@@ -106,6 +106,7 @@ def render(
             failures=list(zip(failed["unit_name"], failed["error"], strict=True)),
             seconds=rows.drop_duplicates("unit").get("unit_seconds"),
             versions=versions(),
+            results=results_version(),
             total=rows["unit"].nunique(),
             counted="units",
             n_failed=len(failed),
@@ -173,7 +174,7 @@ def markdown(config: StudyConfig, study: Study, good: pd.DataFrame) -> str:
         lines.append(f"|{'|'.join(['---'] * len(table.heads))}|")
         lines += [f"| {' | '.join(cells)} |" for cells in table.lines()]
         lines += ["", table.caption] if table.caption else []
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", results_version().sentence, ""])
 
 
 def sentence(finding: Finding) -> str:

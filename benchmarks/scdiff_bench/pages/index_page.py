@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from scdiff_bench.pages.stated_versions import stated_version
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.running.store import write_text
+from scdiff_bench.versions import ResultsVersion, results_version
 
 
 def write_index(reports: Path) -> Path:
@@ -27,9 +29,11 @@ def write_index(reports: Path) -> Path:
     """
     pages = sorted(reports.glob("*/index.html"))
     entries = [_entry(page) for page in pages]
+    stated = [version for page in pages if (version := stated_version(page)) is not None]
+    results = ResultsVersion.oldest(stated) if stated else results_version()
     write_text(
         reports / "index.html",
-        environment().get_template("index.html.j2").render(entries=entries),
+        environment().get_template("index.html.j2").render(entries=entries, results=results),
     )
     return reports / "index.html"
 

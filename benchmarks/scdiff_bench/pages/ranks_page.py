@@ -1,73 +1,17 @@
-"""``python -m benchmarks ranks``: mean ranks of the arms over several studies."""
+"""The page with the mean ranks of the strategies over several studies."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import curves, figures
-from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.pages.study_page import environment
-from scdiff_bench.running.finished_study import Study, read_study
-from scdiff_bench.running.store import prepare_folder, write_text
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics.ranks import ranks
-from scdiff_bench.versions import versions
-
-BAD_INPUT = 2
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser.
-
-    Returns
-    -------
-    ArgumentParser
-        Folders of studies, the score, and where the page goes.
-    """
-    found = argparse.ArgumentParser(
-        prog="python -m benchmarks ranks",
-        description="Rank the arms that several studies have in common, over data sets, rare "
-        "types and numbers of training cells. Nothing is computed anew.",
-    )
-    found.add_argument("folders", type=Path, nargs="+", help="folders of studies with a page")
-    found.add_argument("--score", choices=list(SCORES), default="macro_f1", help="(%(default)s)")
-    found.add_argument("--out", type=Path, default=Path("reports"))
-    return found
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the page.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        Arguments.
-
-    Returns
-    -------
-    int
-        0; 2 on bad input.
-    """
-    given = parser().parse_args(list(argv))
-    folder = given.out / "ranks"
-    try:
-        studies = [read_study(f) for f in given.folders]
-        page, table = render(studies, given.score)
-        prepare_folder(folder)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    (folder / "units").rmdir()  # nothing is computed here
-    write_text(folder / "index.html", page)
-    write_text(folder / "ranks.csv", table.to_csv(index=False, float_format="%.3f"))
-    write_index(given.out)
-    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'ranks.csv'}")
-    return 0
+from scdiff_bench.versions import ResultsVersion, versions
 
 
 def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -127,7 +71,7 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
     -------
     tuple of str and DataFrame
         HTML that needs no other file; columns ``classifier``, ``arm``, ``rank``, ``blocks``,
-        ``p_value`` and ``critical``.
+        ``p_value``, ``critical`` and the oldest results versions of the studies.
 
     Raises
     ------
@@ -150,6 +94,7 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
         ]
     if not pictures:
         raise ValueError("No classifier has three comparisons to rank in. Name more studies.")
+    results = ResultsVersion.oldest(study.results for study in studies)
     template = environment().get_template("ranks.html.j2")
     page = template.render(
         config={
@@ -160,6 +105,7 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
         studies=studies,
         critical=pictures,
         versions=versions(),
+        results=results,
         n_failed=0,
     )
-    return page, pd.DataFrame(records)
+    return page, pd.DataFrame(records).assign(**results.columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import DatasetInfo
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import curves, figures
-from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.words import DASH, label, outcome, percent, share, signed, spread
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.contrasts import Block
 from scdiff_bench.statistics.summary import Summary
 from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, Verdict
 from scdiff_bench.strategies.catalogue import STRATEGIES
-from scdiff_bench.versions import versions
 
 MOST_PLOTS = 3
 """Blocks up to which every one has its dot plots; beyond, learning curves tell more."""
@@ -52,23 +50,20 @@ def environment() -> Environment:
     return found
 
 
-def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) -> str:
+def render(study: Study) -> str:
     """Return the page of a study.
 
     Parameters
     ----------
-    config : Config
-        The study.
-    datasets : sequence of DatasetInfo
-        Its data sets.
-    summary : Summary
-        Its results.
+    study : Study
+        As `read_study` reads it.
 
     Returns
     -------
     str
         HTML that needs no other file.
     """
+    config, summary = study.config, study.summary()
     rows = summary.rows
     failed = rows[rows["status"] != "ok"]
     remarks = rows.loc[(rows["note"] != "") | (rows["warnings"] != "")]
@@ -77,14 +72,14 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
     )
     weighting = any(s.name.startswith("class_weight") for s in config.strategies)
     balancing = any(s.name == "balance_cell_type" for s in config.strategies)
-    by_name = {d.name: d for d in datasets}
+    by_name = {d.name: d for d in study.datasets}
     return environment().get_template("report.html.j2").render(
         config=config,
         split=_split_words(config),
         score=SCORES[config.main_score],
         scores=[SCORES[s] for s in config.scores],
         titles={name: entry.title for name, entry in CLASSIFIERS.items()},
-        sentences=sentences(summary),
+        sentences=study.verdict,
         grid=_grid(summary),
         curves=_curves(summary),
         critical=_critical(summary),
@@ -100,7 +95,8 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
         remarks=_remarks(remarks),
         unweighted=unweighted if weighting else [],
         balancing=balancing,
-        versions=versions(),
+        versions=study.versions,
+        results=study.results,
         total=len(rows),
         n_failed=len(failed),
         progress=summary.progress,
@@ -108,7 +104,7 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
     )  # fmt: skip
 
 
-def _hues(summary: Summary) -> dict[str, str]:
+def hues(summary: Summary) -> dict[str, str]:
     """Return the arms that figures show, with their colours: five makers and the controls.
 
     Strategies under their own names, which have their defaults, come before variants.
@@ -146,7 +142,7 @@ def _curves(summary: Summary) -> list[tuple[str, list[str]]]:
             if len(curve):
                 name = CLASSIFIERS[c].title
                 figure = curves.learning_curve_svg(
-                    curve, config.main_score, _hues(summary), name, f"{name}, {title}"
+                    curve, config.main_score, hues(summary), name, f"{name}, {title}"
                 )
                 drawn.append(figure)
         if drawn:
@@ -171,7 +167,7 @@ def _critical(summary: Summary) -> list[dict[str, Any]]:
 def _reliability(summary: Summary) -> list[str]:
     """Return a reliability curve per classifier."""
     found = []
-    colour = {"none": figures.QUIET, **_hues(summary)}
+    colour = {"none": figures.QUIET, **hues(summary)}
     for c in summary.config.classifiers:
         bins = {a: b for a, b in summary.reliability(c).items() if a in colour}
         if bins:

@@ -1,80 +1,24 @@
-"""``python -m benchmarks when``: the page that says when an arm is worth choosing."""
+"""The page that says when a strategy is worth choosing, from several learning curves."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
-from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.pages.ranks_page import together
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label, signed
-from scdiff_bench.running.finished_study import Study, read_study
-from scdiff_bench.running.store import prepare_folder, write_text
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import leads as when
 from scdiff_bench.statistics.leads import Lead
 from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, ROPE
-from scdiff_bench.versions import versions
+from scdiff_bench.versions import ResultsVersion, versions
 
-BAD_INPUT = 2
 JUDGED_BY = ("macro_f1", "rare_pr_auc")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser.
-
-    Returns
-    -------
-    ArgumentParser
-        Folders of studies, the arm, and where the page goes.
-    """
-    found = argparse.ArgumentParser(
-        prog="python -m benchmarks when",
-        description="Say when an arm is worth choosing, from the learning curves of several "
-        "studies: by classifier, number of training cells and how separate the types are. Nothing "
-        "is computed anew.",
-    )
-    found.add_argument("folders", type=Path, nargs="+", help="folders of studies with a page")
-    found.add_argument("--arm", default="diffusion", help="who is judged (%(default)s)")
-    found.add_argument("--out", type=Path, default=Path("reports"))
-    return found
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the page.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        Arguments.
-
-    Returns
-    -------
-    int
-        0; 2 on bad input.
-    """
-    given = parser().parse_args(list(argv))
-    folder = given.out / "when_to_use"
-    try:
-        studies = [read_study(f) for f in given.folders]
-        page, table = render(studies, given.arm)
-        prepare_folder(folder)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    (folder / "units").rmdir()  # nothing is computed here
-    write_text(folder / "index.html", page)
-    write_text(folder / "leads.csv", table.to_csv(index=False, float_format="%.6g"))
-    write_index(given.out)
-    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'leads.csv'}")
-    return 0
 
 
 def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
@@ -113,6 +57,7 @@ def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
         raise ValueError(f"No fold was finished by '{arm}' and by a trivial arm.")
     others = [a for a in arms if a not in trivial and a != arm and not a.endswith("_thresholds")]
     sections = [_section(SCORES[s].title, table, others) for s, table in tables.items()]
+    results = ResultsVersion.oldest(study.results for study in studies)
     page = environment().get_template("when.html.j2").render(
         config={
             "title": f"When to use it: {label(arm)}",
@@ -127,10 +72,11 @@ def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
         titles={c: entry.title for c, entry in CLASSIFIERS.items()},
         few=when.FEW,
         versions=versions(),
+        results=results,
         n_failed=0,
     )  # fmt: skip
     found = pd.concat([t.assign(score=s) for s, t in tables.items()], ignore_index=True)
-    return page, found
+    return page, found.assign(**results.columns)
 
 
 def _section(title: str, table: pd.DataFrame, others: Sequence[str]) -> dict[str, Any]:

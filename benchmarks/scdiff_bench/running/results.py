@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from scdiff_bench.running.store import read
 from scdiff_bench.running.units import Record, Unit
+from scdiff_bench.versions import results_version
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,11 @@ def gathered(units: list[Unit], done: Computed) -> Results:
                 "a fold that every strategy has finished; run the study on."
             )
     pools = {unit.key: len(unit.dataset.y) - len(unit.fold.test) for unit in units}
+    now = results_version().columns  # units of before rows stated them; their keys are of now
     return Results(
-        rows=frame([row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]),
+        rows=frame(
+            [now | row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]
+        ),
         classes=frame([record for r in results for record in r["classes"]]),
         computed=done.computed,
         reused=done.reused,

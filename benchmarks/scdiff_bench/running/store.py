@@ -28,9 +28,15 @@ def prepare_folder(folder: Path) -> None:
     OSError
         If it cannot; the message names the folder and the way out.
     """
+    require_writable(folder)
+    require_writable(folder / "units")
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, and raise an OSError that names it if it cannot be written."""
     try:
-        (folder / "units").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "units"), tempfile.TemporaryFile(dir=folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(

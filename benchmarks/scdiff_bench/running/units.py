@@ -29,7 +29,7 @@ from scdiff_bench.running.scoring import Judge, Record, message, texts
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.controls import Oracle
 from scdiff_bench.strategies.resamplers import Named, Share
-from scdiff_bench.versions import OPTIONAL, RESULTS, depends_on
+from scdiff_bench.versions import OPTIONAL, depends_on, results_version
 from threadpoolctl import threadpool_limits
 
 __all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]
@@ -227,8 +227,7 @@ def _base(unit: Unit) -> Record:
         "sampling_strategy": json.dumps(unit.study.sampling_strategy, sort_keys=True),
         "seed": unit.study.seed,
         "unit_seed": unit.seed,
-        "results_cells": RESULTS["cells"],
-        "results_harness": RESULTS["harness"],
+        **results_version().columns,
         "versions": json.dumps(unit.versions),
         "unit": unit.key,
         "n_train": len(fold.train),

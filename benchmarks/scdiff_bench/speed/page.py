@@ -14,7 +14,8 @@ from scdiff_bench.pages.figures import inline_svg, save_figure
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.running.store import write_text
 from scdiff_bench.speed.findings import TITLES, Rows, beyond_memory, exponents, findings, grid_of
-from scdiff_bench.versions import versions
+from scdiff_bench.speed.measure import version_of
+from scdiff_bench.versions import ResultsVersion, results_version, versions
 
 NOTES = (
     "Each line was measured in a process of its own. Seconds are those of the clock: a machine that"
@@ -57,6 +58,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
         "condition, sampling and decoding take, the whole sampler, and others beside it.",
     )
     threads = sorted({row["threads"] for row in rows.values()})
+    results = ResultsVersion.oldest(map(version_of, rows.values())) if rows else results_version()
     page = (
         environment()
         .get_template("generator_study.html.j2")
@@ -72,6 +74,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
             failures=failures,
             seconds=None,
             versions=versions(),
+            results=results,
             total=len(rows),
             counted="measurements",
             n_failed=len(failures),
@@ -83,7 +86,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
         lines.append(f"|{'|'.join(['---'] * len(table.heads))}|")
         lines += [f"| {' | '.join(cells)} |" for cells in table.lines()]
         lines += ["", table.caption] if table.caption else []
-    write_text(folder / "table.md", "\n".join([*lines, ""]))
+    write_text(folder / "table.md", "\n".join([*lines, "", results.sentence, ""]))
     write_text(folder / "index.html", page)
     return folder / "index.html"
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 WORDS = ("dataset", "rare_set", "strategy", "classifier", "donor")
+COUNTS = ("right", "called", "truth")
 PLACE = ["dataset", "rare_set", "n", "fold_index", "classifier", "strategy"]
 
 
@@ -33,6 +34,7 @@ def write_tallies(tallies: pd.DataFrame, path: Path) -> None:
     # Neighbours that are alike compress best: one donor's calls, arm after arm.
     order = ["dataset", "rare_set", "n", "fold_index", "classifier", "donor"]
     tallies = tallies.sort_values(order, kind="stable").reset_index(drop=True)
+    tallies = with_counts(tallies)
     counts = [_square(c) for c in tallies["confusion"]]
     first = ~tallies.duplicated(PLACE)
     where = tallies.groupby(PLACE, sort=False, dropna=False).ngroup()
@@ -41,9 +43,7 @@ def write_tallies(tallies: pd.DataFrame, path: Path) -> None:
         whole[row] = whole[row] + count if row in whole else count
     bins = tallies.groupby(where)["bins"].first().to_dict()
     lists = {
-        "right": [c.diagonal() for c in counts],
-        "called": [c.sum(axis=0) for c in counts],
-        "truth": [c.sum(axis=1) for c in counts],
+        **{name: tallies[name].tolist() for name in COUNTS},
         "confusion": [whole[r].ravel() if f else None for r, f in zip(where, first, strict=True)],
         **_curve([bins[r] if f else None for r, f in zip(where, first, strict=True)]),
     }
@@ -57,6 +57,58 @@ def write_tallies(tallies: pd.DataFrame, path: Path) -> None:
         kind = pa.float32() if name == "confidence" else pa.int32()
         arrays[name] = pa.array(values, pa.list_(kind))
     pq.write_table(pa.table(arrays), path, compression="zstd", compression_level=19)
+
+
+def read_tallies(path: Path) -> pd.DataFrame:
+    """Read tallies that `write_tallies` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    DataFrame
+        One line per row of the study and donor: ``right``, ``called`` and ``truth`` count cells by
+        type; ``bins`` of the reliability curve stand in the first line of each row.
+    """
+    found = pq.read_table(path).to_pandas()
+    found = found.astype({name: str for name in WORDS} | {"n": "Int64"})
+    found["types"] = [text.split("\n") for text in found["types"].astype(str)]
+    curve = zip(found["cells"], found["confidence"], found["right_cells"], strict=True)
+    found["bins"] = [None if cells is None else _bins(cells, *rest) for cells, *rest in curve]
+    return found.drop(columns=["cells", "confidence", "right_cells"])
+
+
+def _bins(cells: Any, confidence: Any, right: Any) -> list[list[float]]:
+    """Return cells, mean confidence and share right; NaN where a bin is empty."""
+    empty = np.where(cells > 0, 1.0, np.nan)
+    share = right / np.maximum(cells, 1)
+    found: list[list[float]] = np.column_stack([cells, confidence * empty, share * empty]).tolist()
+    return found
+
+
+def with_counts(tallies: pd.DataFrame) -> pd.DataFrame:
+    """Return tallies with the counts of each type: right calls, all calls and test cells.
+
+    Parameters
+    ----------
+    tallies : DataFrame
+        With the whole ``confusion``, as units give them, or with these counts already.
+
+    Returns
+    -------
+    DataFrame
+        With columns ``right``, ``called`` and ``truth``.
+    """
+    if set(COUNTS) <= set(tallies):
+        return tallies
+    counts = [_square(c) for c in tallies["confusion"]]
+    right = [c.diagonal() for c in counts]
+    called, truth = ([c.sum(axis=axis) for c in counts] for axis in (0, 1))
+    each = dict(zip(COUNTS, (right, called, truth), strict=True))
+    return tallies.assign(**{k: pd.Series(v, tallies.index, dtype=object) for k, v in each.items()})
 
 
 def _square(confusion: Any) -> Any:

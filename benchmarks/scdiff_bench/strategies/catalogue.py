@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from imblearn.over_sampling import ADASYN, BorderlineSMOTE, RandomOverSampler
+from scdiff_bench.config.objects import with_objects
 from scdiff_bench.strategies.controls import Oracle, ShuffledLabels
 from scdiff_bench.strategies.registry import (
     STRATEGIES,
@@ -164,8 +165,6 @@ def latent_gaussian(sampling_strategy: Any, random_state: int, **params: Any) ->
 @register(trivial=False, package=True)
 def diffusion(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
     """Draw cells from a guided latent diffusion model."""
-    from scdiff_bench.config.objects import with_objects
-
     from scdiff_augment import DiffusionOversampler
 
     built = with_objects(params)
