@@ -16,7 +16,7 @@ CHANGES = {
 }
 """What changed in the scores of the same cells, by results version of the harness.
 
-Add a line whenever a strategy, a classifier, a score or a figure gives another number for the same
+Add a line whenever a strategy, a classifier, a score or a metric gives another number for the same
 cells. What changes the cells of scdiff_augment has versions of its own, in scdiff_augment.versions.
 """
 

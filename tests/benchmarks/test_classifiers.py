@@ -143,4 +143,4 @@ def test_an_unknown_classifier_names_the_nearest():
     with pytest.raises(ValueError, match=r"Unknown classifier 'forest'. Did you mean 'random_"):
         build_classifier("forest", False, 0, [])
     assert nearest("zzz", ["a", "b"]) == "Valid: 'a', 'b'."
-    assert nearest("a", []) == "There is none to choose from."
+    assert nearest("a", []) == "None are available."

@@ -49,8 +49,8 @@ def test_donors_of_a_file_are_held_out_by_their_own_column(file):
     assert run("--data", str(file), "--donor-key", "patient", "--name", "by_patient") == 0
     rows = pd.read_parquet("reports/by_patient/rows.parquet")
     assert set(rows["fold"]) == {f"patient p{i}" for i in range(4)}
-    tallies = pd.read_parquet("reports/by_patient/tallies.parquet")
-    assert set(tallies["donor"]) == {f"p{i}" for i in range(4)}
+    confusion_counts = pd.read_parquet("reports/by_patient/tallies.parquet")
+    assert set(confusion_counts["donor"]) == {f"p{i}" for i in range(4)}
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_an_index_lists_every_study_old_ones_too(file):
     html = (file.parent / "reports" / "index.html").read_text()
     assert 'href="old/index.html">Old &amp; dusty' in html
     assert 'href="compare_my_cells/index.html">Does augmentation help on my cells?' in html
-    assert "4 arms, 1 classifiers, 2 folds, 8 rows" in html
+    assert "4 strategies, 1 classifiers, 2 folds, 8 rows" in html
     assert write_index(file.parent / "reports").read_text() == html

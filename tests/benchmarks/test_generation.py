@@ -229,7 +229,7 @@ def test_ctrl_c_keeps_what_is_done(start, toys, capsys):
 
     toys(compute=stops)
     assert start() == cli.STOPPED == 130
-    assert "2 of 3 units are kept" in capsys.readouterr().err
+    assert "2 of 3 units are stored" in capsys.readouterr().err
     toys()
     assert start() == 0
     assert "1 computed, 2 from" in capsys.readouterr().out

@@ -121,8 +121,8 @@ def test_a_study_goes_on_from_its_archive(make_config, folder):
     for one, two in ((whole.rows, again.rows), (whole.classes, again.classes)):
         one, two = (table.drop(columns=timed, errors="ignore") for table in (one, two))
         pd.testing.assert_frame_equal(one, two, rtol=1e-6)
-    assert json.dumps(whole.tallies["confusion"].tolist()) == json.dumps(
-        again.tallies["confusion"].tolist()
+    assert json.dumps(whole.confusion_counts["confusion"].tolist()) == json.dumps(
+        again.confusion_counts["confusion"].tolist()
     )
 
 

@@ -30,7 +30,7 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
         means = statistics.summarise(part, [name]).pivot(
             index="strategy", columns="classifier", values=name
         )
-        means = means.reindex(index=list(config.arms), columns=list(config.classifiers))
+        means = means.reindex(index=list(config.compared), columns=list(config.classifiers))
         where = f"{part['fold'].nunique()} folds ({block.title})"
         lines += [f"\n{SCORES[name].title}, mean over {where}"]
         lines += [_text(means.map(lambda v: "-" if pd.isna(v) else f"{v:.3f}"))]
@@ -39,14 +39,17 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
             continue
         shown = pd.DataFrame(
             {
-                "cells made": cost["cells_made"].map("{:.0f}".format),
+                "new cells": cost["cells_made"].map("{:.0f}".format),
                 "seconds": _pair(cost["seconds"], cost["seconds_max"], 2),
-                "processor seconds": _pair(cost["cpu_seconds"], cost["cpu_seconds_max"], 2),
+                "CPU seconds": _pair(cost["cpu_seconds"], cost["cpu_seconds_max"], 2),
                 "peak memory, MB": _pair(cost["peak_mb"], cost["peak_mb_max"], 0),
-                "of it added, MB": _pair(cost["added_mb"], cost["added_mb_max"], 0),
+                "added, MB": _pair(cost["added_mb"], cost["added_mb_max"], 0),
             }
         )
-        lines += ["\nResampling a fold on one thread, median / largest", _text(shown)]
+        lines += [
+            "\nCost of resampling a training set on one thread, median / largest over folds",
+            _text(shown),
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         dest="strategy",
         default="diffusion",
         metavar="NAME",
-        help="strategy to judge (%(default)s)",
+        help="strategy whose lead is shown (%(default)s)",
     )
     found.add_argument(
         "--out",

@@ -33,7 +33,7 @@ class Fold:
     index : int
         Position within the split, from 0.
     repeat : int
-        Repeat or draw; folds of one repeat share their random numbers.
+        Repeat of the split; folds of one repeat share their random numbers.
     train, test : ndarray of int
         Positions of the cells, ascending.
     rare : tuple of str
@@ -41,7 +41,7 @@ class Fold:
     n : int or None
         Training cells left of each rare type, where the split sets it.
     reserve : ndarray of int
-        Cells that neither train nor test: what the cut took away. Only the oracle sees them.
+        Cells that are in neither set: what the cut took away. Only the oracle sees them.
     rare_set : str
         Name of the set of rare types, where the split has several; else empty.
     """
@@ -90,7 +90,7 @@ def repeated_stratified_cv(
     seed : int
         Seed of the study.
     n_splits, n_repeats : int
-        Folds, and how often the division is drawn anew.
+        Folds, and how often the cells are split at random.
 
     Yields
     ------
@@ -132,11 +132,11 @@ def rare_cell_draw(
     n_other: int | None = 2500,
     draws: int = 3,
 ) -> Iterator[Fold]:
-    """Cut the rare types to ``n`` training cells; the test half stays as it is.
+    """Subsample the rare types to ``n`` training cells; the test half keeps its proportions.
 
-    Every draw divides the cells anew into a stratified training half and test half. In the
+    Every repeat splits the cells into a stratified training half and test half. In the
     training half each rare type keeps ``n`` cells and the other types together ``n_other``, in
-    their own proportions. Within a draw the cells are nested: those of a smaller ``n`` are among
+    their own proportions. Within a repeat the cells are nested: those of a smaller ``n`` are among
     those of a larger one, and the other types' cells are the same.
 
     Parameters
@@ -148,13 +148,13 @@ def rare_cell_draw(
     seed : int
         Seed of the study.
     rare : list of str, or list of such lists
-        Types to cut; several sets of them are cut one after the other.
+        Types to subsample; of several sets, one at a time.
     n : list of int
         Training cells to leave of each.
     n_other : int or None
         Training cells of all other types together; None keeps them all.
     draws : int
-        How many draws.
+        How many repeats.
 
     Yields
     ------
@@ -201,7 +201,7 @@ def donor_held_out(
     n: list[int] | None = None,
     n_other: int | None = None,
 ) -> Iterator[Fold]:
-    """Test on donors that did not train; where asked, cut the rare types of the others.
+    """Test on held-out donors; where asked, subsample the rare types of the others.
 
     Parameters
     ----------
@@ -214,9 +214,9 @@ def donor_held_out(
     key : str
         Which of these columns.
     n_splits : int or None
-        Groups of donors that test in turn; None lets every donor test alone.
+        Groups of donors that are held out in turn; None holds out one donor at a time.
     rare : list of str, or list of such lists, or None
-        Types to cut and to score as rare; None scores the small types and cuts none.
+        Types to subsample and to score as rare; None scores the small types as they are.
     n : list of int or None
         Training cells to leave of each rare type; None leaves them all.
     n_other : int or None
@@ -237,7 +237,9 @@ def donor_held_out(
     types = np.unique(y)
     sets = rare_sets(rare, types) if rare else [small_types(y)]
     if n and not rare:
-        raise ValueError("split: n says how far to cut, but rare names no type. Name the types.")
+        raise ValueError(
+            f"split: n={n} needs the types to subsample. Name them under the key 'rare'."
+        )
     once("n", n or [])
     if n_splits is None:
         pairs = LeaveOneGroupOut().split(y, y, donors)
@@ -248,8 +250,9 @@ def donor_held_out(
         held = ", ".join(np.unique(donors[test]))
         if lost := sorted(set(y[test]) - set(y[pool])):
             raise ValueError(
-                f"Type {str(lost[0])!r} is only in {key} {held}; with that held out nothing is "
-                "left to learn it from. Leave the type out of the data, or use another split."
+                f"Type {str(lost[0])!r} occurs only in {key} {held}; with that held out no cell "
+                f"of it "
+                "is left for training. Leave the type out of the data, or use another split."
             )
         shuffled = np.random.default_rng([seed, turn]).permutation(pool)
         for names in sets:
@@ -267,7 +270,9 @@ def donor_held_out(
 def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels:
     """Return the donor of each cell, checked."""
     if key not in groups:
-        raise ValueError(f"There is no column {key!r} to hold donors out. {nearest(key, groups)}")
+        raise ValueError(
+            f"There is no column {key!r} to hold donors out by. {nearest(key, groups)}"
+        )
     donors = groups[key]
     names = np.unique(donors)
     if len(names) < max(2, n_splits or 2):
@@ -278,8 +283,8 @@ def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels
     for name in names:
         if len(only := np.unique(y[donors == name])) == 1:
             raise ValueError(
-                f"{key.capitalize()} {str(name)!r} has cells of one type alone ({only[0]}); a test "
-                f"on it compares nothing. Leave it out of the data, or join it to another {key}."
+                f"{key.capitalize()} {str(name)!r} has cells of one type only ({only[0]}), so it "
+                f"cannot be a test set. Leave it out of the data, or merge it with another {key}."
             )
     return donors
 
@@ -338,22 +343,22 @@ def once(key: str, values: Sequence[Any]) -> None:
     """
     twice = [v for i, v in enumerate(values) if v in values[:i]]
     if twice:
-        raise ValueError(f"split.{key} names {twice[0]!r} twice; name each once.")
+        raise ValueError(f"split.{key} lists {twice[0]!r} twice. List each value once.")
 
 
 def cut(
     shuffled: Indices, y: Labels, rare: tuple[str, ...], n: Sequence[int], n_other: int | None
 ) -> Iterator[tuple[int, Indices, Indices]]:
-    """Cut the rare types to n cells each.
+    """Subsample the rare types to n cells each.
 
     Parameters
     ----------
     shuffled : ndarray of int
-        Cells of the training part; their order decides which stay.
+        Cells outside the test set; their order decides which stay.
     y : ndarray of str
         Labels of all cells.
     rare : tuple of str
-        Types to cut.
+        Types to subsample.
     n : sequence of int
         Cells to leave of each.
     n_other : int or None

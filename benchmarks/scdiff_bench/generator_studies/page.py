@@ -17,7 +17,7 @@ from scdiff_bench.pages.words import label
 from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.versions import results_version, versions
 
-MISSING = Finding("No verdict", "Every unit failed, so there is nothing to judge.", "", "warning")
+MISSING = Finding("No findings", "Every unit failed, so there are no results.", "", "warning")
 
 
 def write_study(

@@ -1,4 +1,4 @@
-"""``reports/index.html``: the studies that are there, each with its verdict."""
+"""``reports/index.html``: the studies of a folder, each with its findings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_index(reports: Path) -> Path:
 
 def _entry(page: Path) -> dict[str, Any]:
     """Return what is known of a study; an old or foreign page still has its title."""
-    entry: dict[str, Any] = {"link": f"{page.parent.name}/index.html", "facts": "", "verdict": []}
+    entry: dict[str, Any] = {"link": f"{page.parent.name}/index.html", "facts": "", "findings": []}
     try:
         study = read_study(page.parent)
     except (OSError, ValueError, KeyError, TypeError):
@@ -50,10 +50,10 @@ def _entry(page: Path) -> dict[str, Any]:
     rows = study.rows
     failed = int((rows["status"] != "ok").sum())
     facts = (
-        f"{', '.join(d.name for d in study.datasets)}; {rows['strategy'].nunique()} arms, "
+        f"{', '.join(d.name for d in study.datasets)}; {rows['strategy'].nunique()} strategies, "
         f"{rows['classifier'].nunique()} classifiers, {rows['fold'].nunique()} folds, "
         f"{len(rows):,} rows"
         + (f", {failed:,} of them failed" if failed else "")
         + (f"; {study.missing:,} units still to be computed" if study.missing else "")
     )
-    return entry | {"title": study.config.title, "facts": facts, "verdict": study.verdict}
+    return entry | {"title": study.config.title, "facts": facts, "findings": study.findings}

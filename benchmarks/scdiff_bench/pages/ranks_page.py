@@ -15,34 +15,35 @@ from scdiff_bench.versions import ResultsVersion, versions
 
 
 def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Return the rows of several studies, their common arms without controls, and the trivial ones.
+    """Return the rows of several studies, the strategies that they share, and the baselines.
 
     Parameters
     ----------
     studies : sequence of Study
         Each with its rows.
     least : int, default=3
-        Arms that they must share.
+        Strategies that they must share.
 
     Returns
     -------
     tuple
-        Rows, whose data sets are named after the study too where two studies share one; arms in
-        the first study's order; those of them that are trivial.
+        Rows, whose data sets are named after the study too where two studies share one;
+        strategies without controls in the first study's order; those that are baselines.
 
     Raises
     ------
     ValueError
-        If the studies share fewer arms.
+        If the studies share fewer strategies.
     """
     first = studies[0].config
-    arms = [a for a in first.arms if a not in first.control_arms]
-    arms = [a for a in arms if all(a in s.config.arms for s in studies)]
-    if len(arms) < least:
+    strategies = [a for a in first.compared if a not in first.controls]
+    strategies = [a for a in strategies if all(a in s.config.compared for s in studies)]
+    if len(strategies) < least:
         names = ", ".join(s.config.name for s in studies)
         raise ValueError(
-            f"The studies {names} share {len(arms)} arms ({', '.join(arms) or 'none'}), and at "
-            f"least {least} are needed. Name studies of the same strategies."
+            f"The studies {names} share {len(strategies)} strategies "
+            f"({', '.join(strategies) or 'none'}); at least {least} are needed. Name studies of "
+            "the same strategies."
         )
     named = [s.rows["dataset"].unique() for s in studies]
     every = pd.Series([name for names in named for name in names])
@@ -53,8 +54,8 @@ def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, li
         shared = rows["dataset"].isin(twice)
         rows.loc[shared, "dataset"] += f" ({study.config.name})"
         parts.append(rows)
-    trivial = [a for a in arms if a in first.trivial_arms]
-    return pd.concat(parts, ignore_index=True), arms, trivial
+    baselines = [a for a in strategies if a in first.baselines]
+    return pd.concat(parts, ignore_index=True), strategies, baselines
 
 
 def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
@@ -70,7 +71,7 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
     Returns
     -------
     tuple of str and DataFrame
-        HTML that needs no other file; columns ``classifier``, ``arm``, ``rank``, ``blocks``,
+        HTML that needs no other file; columns ``classifier``, ``strategy``, ``rank``, ``blocks``,
         ``p_value``, ``critical`` and the oldest results versions of the studies.
 
     Raises
@@ -78,11 +79,11 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
     ValueError
         If no classifier has three comparisons.
     """
-    rows, arms, trivial = together(studies)
-    colour = figures.colours(arms, trivial)
+    rows, strategies, baselines = together(studies)
+    colour = figures.colours(strategies, baselines)
     pictures, records = [], []
     for c, entry in CLASSIFIERS.items():
-        ranked = ranks(rows, c, score, arms)
+        ranked = ranks(rows, c, score, strategies)
         if ranked is None:
             continue
         title = f"{entry.title}: mean rank over {ranked.blocks} comparisons"
@@ -90,7 +91,8 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
         pictures.append({"figure": picture, "p": ranked.p_value, "critical": ranked.critical})
         shared = {"blocks": ranked.blocks, "p_value": ranked.p_value, "critical": ranked.critical}
         records += [
-            {"classifier": c, "arm": a, "rank": rank, **shared} for a, rank in ranked.means.items()
+            {"classifier": c, "strategy": a, "rank": rank, **shared}
+            for a, rank in ranked.means.items()
         ]
     if not pictures:
         raise ValueError("No classifier has three comparisons to rank in. Name more studies.")

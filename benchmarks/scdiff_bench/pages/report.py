@@ -19,8 +19,8 @@ from scdiff_bench.pages.study_page import MOST_PLOTS, render
 from scdiff_bench.pages.words import label, spread
 from scdiff_bench.running.finished_study import (
     CLASSES,
+    CONFUSION_COUNTS,
     ROWS,
-    TALLIES,
     Study,
     read_study,
     write_study,
@@ -28,7 +28,7 @@ from scdiff_bench.running.finished_study import (
 from scdiff_bench.running.results import Results
 from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.statistics import contrasts as statistics
-from scdiff_bench.statistics.confusion_counts import write_tallies
+from scdiff_bench.statistics.confusion_counts import write_confusion_counts
 from scdiff_bench.versions import results_version, versions
 
 
@@ -61,9 +61,9 @@ def write_report(
             files.append(folder / name)
             write = partial(frame.to_parquet, index=False, compression="zstd")
             write_with(files[-1], write)
-    if len(results.tallies):
-        files.append(folder / TALLIES)
-        write_with(files[-1], partial(write_tallies, results.tallies))
+    if len(results.confusion_counts):
+        files.append(folder / CONFUSION_COUNTS)
+        write_with(files[-1], partial(write_confusion_counts, results.confusion_counts))
     table = statistics.summarise(rows, config.scores)
     now = results_version()
     files += [folder / "table.csv", folder / "table.md"]
@@ -72,7 +72,7 @@ def write_report(
     write_text(files[-1], f"{markdown(table, config)}\n{now.sentence}\n")
     figure_folder = folder / "figures"
     figure_folder.mkdir(exist_ok=True)
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     blocks = statistics.blocks(rows)
     for block in blocks if len(blocks) <= MOST_PLOTS else []:
         stem = figure_folder / block.stem
@@ -82,7 +82,7 @@ def write_report(
     infos = [describe(d) for d in datasets]
     missing, total = results.missing, results.progress[1]
     study = Study(folder, config, infos, versions(), rows, [], files, missing, total)
-    study = replace(study, verdict=sentences(study.summary()))
+    study = replace(study, findings=sentences(study.summary()))
     write_study(study)
     study = read_study(folder)  # the page shows what a notebook reads
     write_text(page, render(study))

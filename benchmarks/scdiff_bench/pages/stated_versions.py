@@ -37,7 +37,7 @@ def out_of_date(page: Path, now: ResultsVersion) -> bool:
 
 
 def renewal(page: Path) -> str:
-    """Return the command that writes a page anew.
+    """Return the command that renews a page.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def renewal(page: Path) -> str:
             where = "" if folder.parent == Path("reports") else f" --out {folder.parent}"
             return f"scdiff-bench run {shlex.quote(str(config))}{where}"
     if list(folder.glob("*/index.html")):
-        return "it is written again with any of the pages that it lists"
+        return "it is rewritten with each of the pages that it lists"
     return f"scdiff-bench run CONFIG, with the config whose name is {folder.name!r}"
 
 

@@ -17,16 +17,16 @@ from scdiff_bench.pages import curves, figures
 from scdiff_bench.pages.words import DASH, label, outcome, percent, share, signed, spread
 from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import contrasts as statistics
+from scdiff_bench.statistics.comparisons import BEST_BASELINE, Comparison
 from scdiff_bench.statistics.contrasts import Block
 from scdiff_bench.statistics.summary import Summary
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, Verdict
 from scdiff_bench.strategies.catalogue import STRATEGIES
 
 MOST_PLOTS = 3
 """Blocks up to which every one has its dot plots; beyond, learning curves tell more."""
 
 SHOWN = 5
-"""Arms that make cells in one figure."""
+"""Generative methods in one figure."""
 
 
 def environment() -> Environment:
@@ -79,17 +79,17 @@ def render(study: Study) -> str:
         score=SCORES[config.main_score],
         scores=[SCORES[s] for s in config.scores],
         titles={name: entry.title for name, entry in CLASSIFIERS.items()},
-        sentences=study.verdict,
+        sentences=study.findings,
         grid=_grid(summary),
         curves=_curves(summary),
         critical=_critical(summary),
         reliability=_reliability(summary),
         calibration=_calibration(summary),
         majority=summary.majority_cost(),
-        bar=BEST_TRIVIAL,
+        best_baseline=BEST_BASELINE,
         blocks=[
             _block(summary, b, v, by_name[b.dataset])
-            for b, v in zip(summary.blocks, summary.verdicts, strict=True)
+            for b, v in zip(summary.blocks, summary.comparisons, strict=True)
         ],
         failures=failed.groupby(["strategy", "classifier", "error"], sort=False).size().items(),
         remarks=_remarks(remarks),
@@ -105,28 +105,30 @@ def render(study: Study) -> str:
 
 
 def hues(summary: Summary) -> dict[str, str]:
-    """Return the arms that figures show, with their colours: five makers and the controls.
+    """Return what figures show, with its colour: five generative methods and the controls.
 
     Strategies under their own names, which have their defaults, come before variants.
     """
     config = summary.config
-    colour = figures.colours(config.arms, config.trivial_arms)
-    plain = [a for a in summary.makers if not a.endswith("_thresholds")]
-    plain.sort(key=lambda arm: arm not in STRATEGIES)
-    shown = [*plain[:SHOWN], *config.control_arms]
-    return {BEST_TRIVIAL: figures.INK, **{a: colour[a] for a in shown}}
+    colour = figures.colours(config.compared, config.baselines)
+    plain = [a for a in summary.generative if not a.endswith("_thresholds")]
+    plain.sort(key=lambda strategy: strategy not in STRATEGIES)
+    shown = [*plain[:SHOWN], *config.controls]
+    return {BEST_BASELINE: figures.INK, **{a: colour[a] for a in shown}}
 
 
 def _grid(summary: Summary) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Return for each maker its contrasts with the bar: (arm, [(block, {classifier: c})])."""
+    """Return each generative method's contrasts: (strategy, [(block, {classifier: contrast})])."""
     found = []
-    for arm in sorted(summary.makers, key=lambda arm: arm != "diffusion"):  # the first is open
+    for strategy in sorted(
+        summary.generative, key=lambda strategy: strategy != "diffusion"
+    ):  # the first is open
         lines: dict[str, dict[str, Any]] = {}
-        for block, _, contrast in summary.against_bar():
-            if contrast.arm == arm:
+        for block, _, contrast in summary.against_baseline():
+            if contrast.strategy == strategy:
                 lines.setdefault(block.title, {})[contrast.classifier] = contrast
         if lines:
-            found.append((arm, list(lines.items())))
+            found.append((strategy, list(lines.items())))
     return found
 
 
@@ -153,7 +155,7 @@ def _curves(summary: Summary) -> list[tuple[str, list[str]]]:
 def _critical(summary: Summary) -> list[dict[str, Any]]:
     """Return the ranks of each classifier, with their picture."""
     config, found = summary.config, []
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     for c in config.classifiers:
         ranked = summary.ranks(c)
         if ranked is None:
@@ -177,7 +179,7 @@ def _reliability(summary: Summary) -> list[str]:
 
 
 def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """Return log-loss, Brier score and calibration error: (arm, [(classifier, figures)])."""
+    """Return log-loss, Brier score and calibration error: (strategy, [(classifier, figures)])."""
     names = ["log_loss", "brier", "ece"]
     done = summary.rows[summary.rows["status"] == "ok"]
     done = done[~done["thresholds_tuned"].astype(bool)]
@@ -187,7 +189,7 @@ def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]
             CLASSIFIERS[c].title,
             [
                 (str(a), [f"{means.loc[(c, a), s]:.3f}" for s in names])
-                for a in summary.config.arms
+                for a in summary.config.compared
                 if (c, a) in means.index
             ],
         )
@@ -196,11 +198,11 @@ def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]
 
 
 def _block(
-    summary: Summary, block: Block, found: list[Verdict], data: DatasetInfo
+    summary: Summary, block: Block, found: list[Comparison], data: DatasetInfo
 ) -> dict[str, Any]:
     """Return what the page shows of one block."""
     config, part = summary.config, block.rows
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     table = statistics.summarise(part, config.scores)
     scores = {
         c: [
@@ -218,7 +220,7 @@ def _block(
         "folds": part["fold"].nunique(),
         "n_train": int(part["n_train"].median()),
         "n_test": int(part["n_test"].median()),
-        "verdicts": found,
+        "comparisons": found,
         "figures": [
             figures.dot_plot_svg(
                 part, c, config.main_score, colour, f"{CLASSIFIERS[c].title}, {block.title}"
@@ -242,7 +244,7 @@ def _per_class(
         wide = classes[classes["classifier"] == c].pivot_table("f1", "type", "strategy")
         if wide.empty:
             continue
-        wide = wide[[a for a in config.arms if a in wide]]
+        wide = wide[[a for a in config.compared if a in wide]]
         support = classes.groupby("type")["n_test"].mean()
         rare = set(classes.loc[classes["rare"], "type"])
         order = [t for t in support.sort_values(kind="stable").index if t in wide.index]

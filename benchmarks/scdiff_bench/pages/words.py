@@ -1,10 +1,10 @@
-"""How names and figures are written in tables and pages."""
+"""How names and numbers are written in tables and pages."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scdiff_bench.statistics.verdicts import Contrast
+from scdiff_bench.statistics.comparisons import Contrast
 
 DASH = "–"
 
@@ -68,7 +68,7 @@ def outcome(contrast: Contrast) -> str:
     Parameters
     ----------
     contrast : Contrast
-        Arm against reference.
+        Strategy against reference.
 
     Returns
     -------

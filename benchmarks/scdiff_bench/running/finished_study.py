@@ -11,12 +11,12 @@ import pandas as pd
 from scdiff_bench.config.study import Config, parse_config
 from scdiff_bench.data.datasets import DatasetInfo
 from scdiff_bench.running.store import write_text
-from scdiff_bench.statistics.confusion_counts import read_tallies
+from scdiff_bench.statistics.confusion_counts import read_confusion_counts
 from scdiff_bench.statistics.summary import Summary
 from scdiff_bench.versions import FIRST, ResultsVersion
 
 FILE = "study.json"
-ROWS, CLASSES, TALLIES = "rows.parquet", "classes.parquet", "tallies.parquet"
+ROWS, CLASSES, CONFUSION_COUNTS = "rows.parquet", "classes.parquet", "tallies.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Study:
         Results versions, and versions of the libraries that ran it.
     rows : DataFrame
         Its results, one row per data set, fold, strategy and classifier.
-    verdict : list of str
+    findings : list of str
         What they say, in sentences.
     files : list of Path
         Its other files.
@@ -50,7 +50,7 @@ class Study:
     datasets: list[DatasetInfo]
     versions: dict[str, str]
     rows: pd.DataFrame
-    verdict: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     missing: int = 0
     total: int | None = None
@@ -79,12 +79,12 @@ class Study:
 
     @cached_property
     def _summary(self) -> Summary:
-        classes, tallies = self.folder / CLASSES, self.folder / TALLIES
+        classes, counts = self.folder / CLASSES, self.folder / CONFUSION_COUNTS
         return Summary(
             self.config,
             self.rows,
             pd.read_parquet(classes) if classes.is_file() else pd.DataFrame(),
-            read_tallies(tallies) if tallies.is_file() else pd.DataFrame(),
+            read_confusion_counts(counts) if counts.is_file() else pd.DataFrame(),
             self.progress,
         )
 
@@ -106,7 +106,7 @@ def write_study(study: Study) -> Path:
         "config": study.config.raw,
         "datasets": [asdict(d) for d in study.datasets],
         "versions": study.versions,
-        "verdict": study.verdict,
+        "verdict": study.findings,
         "files": [str(f.relative_to(study.folder)) for f in study.files],
         "missing": study.missing,
         "total": study.total,
@@ -140,8 +140,8 @@ def read_study(folder: str | Path) -> Study:
     >>> summary = study.summary()  # doctest: +SKIP
     >>> summary.blocks[0].title  # doctest: +SKIP
     'kang_pbmc_ctrl, 10 training cells per rare type'
-    >>> for block, comparison, contrast in summary.against_bar():  # doctest: +SKIP
-    ...     print(block.title, comparison.classifier, contrast.arm, contrast.difference)
+    >>> for block, comparison, contrast in summary.against_baseline():  # doctest: +SKIP
+    ...     print(block.title, comparison.classifier, contrast.strategy, contrast.difference)
     """
     folder = Path(folder)
     for name in (FILE, ROWS):

@@ -55,27 +55,27 @@ class Case(Protocol):
 
 @dataclass
 class Judgement:
-    """What one classifier made of one arm.
+    """Scores of one classifier after one strategy.
 
     Attributes
     ----------
     row : dict
         Scores and costs.
-    classes, tallies : list of dict
-        One record per type, and one per donor of the test part.
+    classes, confusion_counts : list of dict
+        One record per type, and one per donor of the test set.
     seconds_resample : float
         What tuning added to the resampling.
     """
 
     row: Record
     classes: list[Record]
-    tallies: list[Record]
+    confusion_counts: list[Record]
     seconds_resample: float = 0.0
 
 
 @dataclass
 class Judge:
-    """Judges the classifiers on one unit; each is fitted once, however many arms ask for it.
+    """Scores the classifiers on one unit; each is fitted once, with and without tuned thresholds.
 
     Attributes
     ----------
@@ -103,14 +103,14 @@ class Judge:
         Parameters
         ----------
         name : str
-            Of the classifier.
+            A name in ``CLASSIFIERS``.
         tuned : bool
-            Whether thresholds are tuned on the training cells.
+            Whether thresholds are tuned on the training set.
 
         Returns
         -------
         Judgement
-            Its row, and what goes with it.
+            Its row, with one record per type and per donor.
         """
         X_test, y_test = self.test
         with warnings.catch_warnings(record=True) as caught:
@@ -137,9 +137,9 @@ class Judge:
             "warnings": texts(caught),
             **scores,
         }
-        tallies = self._tallies(called, types)
-        tallies[0]["bins"] = [[None if np.isnan(v) else float(v) for v in b] for b in bins]
-        return Judgement(row, classes, tallies, seconds_resample)
+        counts = self._confusion_counts(called, types)
+        counts[0]["bins"] = [[None if np.isnan(v) else float(v) for v in b] for b in bins]
+        return Judgement(row, classes, counts, seconds_resample)
 
     def _fit(self, name: str) -> tuple[Any, bool, float]:
         if name not in self._fitted:
@@ -169,7 +169,7 @@ class Judge:
             name, strategy.class_weight, unit.seed, genes, strategy.balance_cell_type
         )
 
-    def _tallies(self, called: Any, types: list[str]) -> list[Record]:
+    def _confusion_counts(self, called: Any, types: list[str]) -> list[Record]:
         """Count calls against true types, donor by donor where there are donors."""
         truth, fold = self.test[1], self.unit.fold
         everyone = np.repeat("", len(truth))
@@ -202,7 +202,7 @@ class Judge:
     def _inner(self) -> tuple[list[tuple[Any, Any, Any, Any]], float]:
         """Resample each of a few inner folds by itself; all classifiers share the result.
 
-        Cells made from all training cells would know the ones that thresholds are tuned on.
+        Cells generated from the whole training set would leak those that thresholds are tuned on.
         """
         X, y, _ = self.unit.cells()
         names, counts = np.unique(y, return_counts=True)

@@ -1,4 +1,4 @@
-"""Files of a study: written whole or not at all, results of units among them."""
+"""Files of a study, written whole or not at all: results of units, and their archive."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Packed:
     kept : int
         Units in it.
     dropped : int
-        Units that it held before and that the config asks for no more.
+        Units that it held before and that the config no longer asks for.
     """
 
     path: Path
@@ -136,8 +136,8 @@ class Packed:
         text = f"{self.kept} finished units, {size:.2f} MB, in {self.path}"
         if self.dropped:
             text += (
-                f"; {self.dropped} that it held are dropped: they are of another config, of other "
-                "code or of other versions of the libraries"
+                f"; {self.dropped} that it held are dropped: they belong to another config, to "
+                "other results versions or to other versions of the libraries"
             )
         return text
 
@@ -155,7 +155,7 @@ def unasked(folder: Path, keys: Sequence[str]) -> int:
     Returns
     -------
     int
-        They are of another config, of other code or of other versions of the libraries.
+        They belong to another config, other results versions or other versions of the libraries.
     """
     return len(set(archive.keys(folder / archive.NAME)) - set(keys))
 

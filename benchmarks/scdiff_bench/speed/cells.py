@@ -78,7 +78,7 @@ def doubled(y: Any) -> dict[str, int]:
 
 
 def machine(threads: int) -> dict[str, float]:
-    """Measure what the processor can do: its matrix product, and its memory.
+    """Measure what the machine can do: a matrix product, and a copy of memory.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def best(work: Callable[[], Any], times: int) -> float:
 
 @contextmanager
 def timed(row: dict[str, Any], name: str) -> Iterator[None]:
-    """Note wall and processor seconds of what happens within.
+    """Record wall and CPU seconds of a block.
 
     Parameters
     ----------

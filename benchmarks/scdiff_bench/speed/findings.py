@@ -60,7 +60,7 @@ def findings(rows: Rows) -> list[Finding]:
             Finding(
                 "Training",
                 f"{seconds:.1f} s for 2,530 cells × 1,287 genes, with the classes "
-                f"({row['training_cpu_s']:.1f} processor seconds).",
+                f"({row['training_cpu_s']:.1f} CPU seconds).",
                 "at most 6 s.",
                 "met" if seconds <= 6 else "missed",
             )
@@ -162,7 +162,7 @@ def _limits(row: Mapping[str, Any]) -> str:
     copies = (row["sample_and_decode_s"] - row["latents_s"]) / passed
     return (
         f"Matrix products are {row['sample_gflop']:.0f} GFLOP of it, {reached:.0f} GFLOP/s of the "
-        f"{row['gflops']:.0f} that the processor reaches; the chain of latents takes "
+        f"{row['gflops']:.0f} that the machine reaches; the chain of latents takes "
         f"{latents:.0%} of the time, decoding and drawing counts the rest: as long as {copies:.0f} "
         f"copies of the new cells × genes in memory, at {row['gb_s']:.0f} GB/s."
     )

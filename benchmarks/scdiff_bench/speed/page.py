@@ -18,9 +18,9 @@ from scdiff_bench.speed.measure import version_of
 from scdiff_bench.versions import ResultsVersion, results_version, versions
 
 NOTES = (
-    "Each line was measured in a process of its own. Seconds are those of the clock: a machine that"
-    " does something else beside makes them longer, never shorter.",
-    "GFLOP/s and GB/s are what this processor reached in the same process: a product of two "
+    "Each line was measured in a process of its own. Seconds are wall time: other work on"
+    " the machine makes them longer, never shorter.",
+    "GFLOP/s and GB/s are what this machine reached in the same process: a product of two "
     "1,536 × 1,536 matrices, and a copy of 256 MB, read and written.",
     "Peak memory is that of the whole process: Python, libraries, the real cells, all new ones, "
     "and both together in the end.",
@@ -142,7 +142,7 @@ def tables(rows: Rows) -> list[Table]:
                 pd.DataFrame(others).reindex(columns=columns), ["sampler"],
                 {"n_new": 0, "fit_resample_s": 2, "fit_resample_cpu_s": 2, "drawing_s": 2,
                  "mmd": 4, "peak_gb": 2},
-                "Dense matrices; MMD to as many real cells of the same types that nobody saw.",
+                "Dense matrices; MMD to as many held-out real cells of the same types.",
             )
         )  # fmt: skip
     slopes = exponents(rows)
@@ -201,6 +201,6 @@ def _table(
             shown[key] = [f"{value:,}" for value in shown[key]]
     heads = {c: c.replace("_s", " s").replace("cells_per s", "cells a second") for c in digits}
     heads |= {"peak_gb": "peak GB", "gflops": "GFLOP/s", "gb_s": "GB/s", "n_new": "new cells"}
-    heads |= {"fit_resample_cpu_s": "processor s", "mmd": "MMD"}
+    heads |= {"fit_resample_cpu_s": "CPU s", "mmd": "MMD"}
     heads |= {"sample_and_decode_s": "sample and decode s", "cells_per_s": "cells a second"}
     return Table(title, shown, keys, heads, digits, caption)

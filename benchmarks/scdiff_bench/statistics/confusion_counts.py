@@ -15,8 +15,8 @@ COUNTS = ("right", "called", "truth")
 PLACE = ["dataset", "rare_set", "n", "fold_index", "classifier", "strategy"]
 
 
-def write_tallies(tallies: pd.DataFrame, path: Path) -> None:
-    """Write tallies as parquet, no larger than their use asks for.
+def write_confusion_counts(confusion_counts: pd.DataFrame, path: Path) -> None:
+    """Write confusion counts as parquet, no larger than their use asks for.
 
     Scores of calls need three counts per type: ``right``, ``called`` and ``truth``. These stand
     there for every donor. The first line of each row of the study also has ``confusion``, added up
@@ -26,41 +26,46 @@ def write_tallies(tallies: pd.DataFrame, path: Path) -> None:
 
     Parameters
     ----------
-    tallies : DataFrame
+    confusion_counts : DataFrame
         One line per row and donor.
     path : Path
         The file.
     """
-    # Neighbours that are alike compress best: one donor's calls, arm after arm.
+    # Neighbours that are alike compress best: one donor's calls, strategy after strategy.
     order = ["dataset", "rare_set", "n", "fold_index", "classifier", "donor"]
-    tallies = tallies.sort_values(order, kind="stable").reset_index(drop=True)
-    tallies = with_counts(tallies)
-    counts = [_square(c) for c in tallies["confusion"]]
-    first = ~tallies.duplicated(PLACE)
-    where = tallies.groupby(PLACE, sort=False, dropna=False).ngroup()
+    confusion_counts = confusion_counts.sort_values(order, kind="stable").reset_index(drop=True)
+    confusion_counts = with_counts(confusion_counts)
+    counts = [_square(c) for c in confusion_counts["confusion"]]
+    first = ~confusion_counts.duplicated(PLACE)
+    where = confusion_counts.groupby(PLACE, sort=False, dropna=False).ngroup()
     whole: dict[Any, Any] = {}
     for row, count in zip(where, counts, strict=True):
         whole[row] = whole[row] + count if row in whole else count
-    bins = tallies.groupby(where)["bins"].first().to_dict()
+    bins = confusion_counts.groupby(where)["bins"].first().to_dict()
     lists = {
-        **{name: tallies[name].tolist() for name in COUNTS},
+        **{name: confusion_counts[name].tolist() for name in COUNTS},
         "confusion": [whole[r].ravel() if f else None for r, f in zip(where, first, strict=True)],
         **_curve([bins[r] if f else None for r, f in zip(where, first, strict=True)]),
     }
     arrays = {
-        name: pa.array(tallies[name].astype(str).tolist()).dictionary_encode() for name in WORDS
+        name: pa.array(confusion_counts[name].astype(str).tolist()).dictionary_encode()
+        for name in WORDS
     }
-    arrays["n"] = pa.array([None if pd.isna(n) else int(n) for n in tallies["n"]], pa.int32())
-    arrays["fold_index"] = pa.array(tallies["fold_index"].tolist(), pa.int32())
-    arrays["types"] = pa.array(["\n".join(t) for t in tallies["types"]]).dictionary_encode()
+    arrays["n"] = pa.array(
+        [None if pd.isna(n) else int(n) for n in confusion_counts["n"]], pa.int32()
+    )
+    arrays["fold_index"] = pa.array(confusion_counts["fold_index"].tolist(), pa.int32())
+    arrays["types"] = pa.array(
+        ["\n".join(t) for t in confusion_counts["types"]]
+    ).dictionary_encode()
     for name, values in lists.items():
         kind = pa.float32() if name == "confidence" else pa.int32()
         arrays[name] = pa.array(values, pa.list_(kind))
     pq.write_table(pa.table(arrays), path, compression="zstd", compression_level=19)
 
 
-def read_tallies(path: Path) -> pd.DataFrame:
-    """Read tallies that `write_tallies` wrote.
+def read_confusion_counts(path: Path) -> pd.DataFrame:
+    """Read confusion counts that `write_confusion_counts` wrote.
 
     Parameters
     ----------
@@ -89,12 +94,12 @@ def _bins(cells: Any, confidence: Any, right: Any) -> list[list[float]]:
     return found
 
 
-def with_counts(tallies: pd.DataFrame) -> pd.DataFrame:
-    """Return tallies with the counts of each type: right calls, all calls and test cells.
+def with_counts(confusion_counts: pd.DataFrame) -> pd.DataFrame:
+    """Return confusion counts with the counts of each type: right calls, all calls and test cells.
 
     Parameters
     ----------
-    tallies : DataFrame
+    confusion_counts : DataFrame
         With the whole ``confusion``, as units give them, or with these counts already.
 
     Returns
@@ -102,13 +107,15 @@ def with_counts(tallies: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         With columns ``right``, ``called`` and ``truth``.
     """
-    if set(COUNTS) <= set(tallies):
-        return tallies
-    counts = [_square(c) for c in tallies["confusion"]]
+    if set(COUNTS) <= set(confusion_counts):
+        return confusion_counts
+    counts = [_square(c) for c in confusion_counts["confusion"]]
     right = [c.diagonal() for c in counts]
     called, truth = ([c.sum(axis=axis) for c in counts] for axis in (0, 1))
     each = dict(zip(COUNTS, (right, called, truth), strict=True))
-    return tallies.assign(**{k: pd.Series(v, tallies.index, dtype=object) for k, v in each.items()})
+    return confusion_counts.assign(
+        **{k: pd.Series(v, confusion_counts.index, dtype=object) for k, v in each.items()}
+    )
 
 
 def _square(confusion: Any) -> Any:

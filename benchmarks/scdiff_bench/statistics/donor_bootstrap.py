@@ -1,4 +1,4 @@
-"""Intervals with donors drawn anew: cells of one donor are not independent."""
+"""Bootstrap over donors: cells of one donor are not independent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DRAWS = 1000
 
 
 def donor_interval(
-    tallies: pd.DataFrame,
-    arm: Mapping[Any, str],
+    confusion_counts: pd.DataFrame,
+    strategy: Mapping[Any, str],
     reference: Mapping[Any, str],
     score: str,
     rare: Sequence[str],
@@ -30,10 +30,10 @@ def donor_interval(
 
     Parameters
     ----------
-    tallies : DataFrame
+    confusion_counts : DataFrame
         One classifier's calls, donor by donor.
-    arm, reference : mapping of int to str
-        For each fold, the arms whose difference is taken.
+    strategy, reference : mapping of int to str
+        For each fold, the strategies whose difference is taken.
     score : str
         A score of calls; those of probabilities give None.
     rare : sequence of str
@@ -44,18 +44,18 @@ def donor_interval(
     Returns
     -------
     Interval or None
-        Percentiles at 95 %; None where the test part has fewer than 2 donors.
+        Percentiles at 95 %; None where the test sets have fewer than 2 donors.
     """
-    donors = sorted(set(tallies["donor"]) - {""})
+    donors = sorted(set(confusion_counts["donor"]) - {""})
     if score not in FROM_CALLS or len(donors) < 2:
         return None
     place = {donor: i for i, donor in enumerate(donors)}
-    types = tallies["types"].iloc[0]
+    types = confusion_counts["types"].iloc[0]
     is_rare = np.isin(list(types), list(rare))
     weights = np.random.default_rng(seed).multinomial(
         len(donors), np.full(len(donors), 1 / len(donors)), DRAWS
     )
-    counted = with_counts(tallies)
+    counted = with_counts(confusion_counts)
     found = {
         (fold, name, donor): np.array([right, called, truth], dtype=float)
         for fold, name, donor, right, called, truth in counted[
@@ -63,9 +63,9 @@ def donor_interval(
         ].itertuples(index=False)
     }
     differences = []
-    for fold in arm:
+    for fold in strategy:
         both = []
-        for name in (arm[fold], reference[fold]):
+        for name in (strategy[fold], reference[fold]):
             counts = np.zeros((len(donors), len(COUNTS), len(types)))
             for donor, i in place.items():
                 counts[i] = found.get((fold, name, donor), 0)
@@ -75,7 +75,7 @@ def donor_interval(
     mean = np.nanmean(np.array(differences), axis=0)
     mean = mean[~np.isnan(mean)]
     low, high = np.percentile(mean, [2.5, 97.5])
-    return Interval(float(mean.mean()), float(low), float(high), len(arm))
+    return Interval(float(mean.mean()), float(low), float(high), len(strategy))
 
 
 def _over_types(values: Floats, truth: Floats, which: NDArray[np.bool_]) -> Floats:

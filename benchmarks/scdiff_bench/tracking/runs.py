@@ -172,7 +172,7 @@ def log_metrics(
     versions: Mapping[str, str],
     complete: bool,
 ) -> str:
-    """Log a study whose result is a list of figures: one run.
+    """Log a study of the generator, whose result is a list of numbers: one run.
 
     Parameters
     ----------

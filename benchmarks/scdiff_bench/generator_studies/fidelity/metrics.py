@@ -21,19 +21,19 @@ Matrix = NDArray[np.float32]
 
 FORESTS = ("forest_auc_pca", "forest_auc_genes")
 BY_CLASS = tuple(name for name in IDEAL if name not in FORESTS)
-"""Figures of each class: forests need more cells than most classes have."""
+"""Metrics of each class: forests need more cells than most classes have."""
 
 PUBLISHED = ("scc", "pcc", "mmd", "ilisi", "forest_auc_pca")
-"""Figures of the published protocol, which compares with training cells."""
+"""Metrics of the published protocol, which compares with training cells."""
 
 MAX_JUDGED = 4000
-"""Cells that a judge learns from."""
+"""Most cells that CellTypist is trained on."""
 
 _judges: dict[tuple[str, bytes], CellTypistClassifier] = {}
 
 
 def natural(real: Matrix, cells: Matrix, training: Matrix, seed: int, trees: int) -> pd.DataFrame:
-    """Compare cells in natural proportions with held-out ones, by every figure without classes."""
+    """Compare cells in natural proportions with held-out ones, by every metric over all cells."""
     return evaluate(real, cells, training=training, random_state=seed, n_estimators=trees)
 
 
@@ -119,7 +119,7 @@ def memorised(
 
 
 def _judge(data: Dataset, rows: Index) -> CellTypistClassifier:
-    """Train a judge, or take the one that the variant before has trained on the same cells."""
+    """Train CellTypist, or take the model that the previous variant trained on the same cells."""
     key = data.digest, rows.tobytes()
     if key not in _judges:
         while len(_judges) > 1:  # a draw has two
