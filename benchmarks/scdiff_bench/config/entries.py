@@ -63,22 +63,7 @@ class StrategySpec:
 
 
 def list_of(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Any]:
-    """Return a list of a config, with at least one entry.
-
-    Parameters
-    ----------
-    raw : mapping
-        The config.
-    key : str
-        Which list.
-    default : list, optional
-        Where the key is not there.
-
-    Returns
-    -------
-    list
-        As it stands.
-    """
+    """Return a list of a config, with at least one entry."""
     value = raw.get(key, default)
     if not isinstance(value, list) or not value:
         raise ValueError(f"{key}={value!r} must be a list with at least one entry.")
@@ -86,15 +71,7 @@ def list_of(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) 
 
 
 def unique(rule: str, names: list[str]) -> None:
-    """Raise an error if a name is listed twice.
-
-    Parameters
-    ----------
-    rule : str
-        What the names are of.
-    names : list of str
-        Names.
-    """
+    """Raise an error if a name is listed twice."""
     for name in names:
         if names.count(name) > 1:
             label = " Give one of them another label." if rule == "strategy" else ""
@@ -102,42 +79,14 @@ def unique(rule: str, names: list[str]) -> None:
 
 
 def whole(key: str, value: Any, least: int) -> int:
-    """Return a whole number that is large enough.
-
-    Parameters
-    ----------
-    key : str
-        Name in errors.
-    value : object
-        What was given.
-    least : int
-        Smallest valid value.
-
-    Returns
-    -------
-    int
-        The value.
-    """
+    """Return a whole number that is large enough."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{key}={value!r} must be a whole number of at least {least}.")
     return value
 
 
 def dataset_of(entry: Any, folder: Path) -> DatasetSpec:
-    """Return a data set: a name, or a file with its label key.
-
-    Parameters
-    ----------
-    entry : object
-        As in the config.
-    folder : Path
-        Folder that its path is relative to.
-
-    Returns
-    -------
-    DatasetSpec
-        Checked, not loaded.
-    """
+    """Return a data set: a name, or a file with its label key."""
     if not isinstance(entry, Mapping):
         return DatasetSpec(choose("data set", entry, DATASETS))
     for key in entry:
@@ -212,18 +161,7 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
 
 
 def sampling_strategy_of(value: Any) -> str | dict[str, int]:
-    """Return which classes are oversampled.
-
-    Parameters
-    ----------
-    value : object
-        As in the config.
-
-    Returns
-    -------
-    str or dict
-        As imbalanced-learn wants it.
-    """
+    """Return which classes are oversampled."""
     if isinstance(value, Mapping):
         if not value:
             raise ValueError(

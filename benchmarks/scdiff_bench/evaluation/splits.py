@@ -314,33 +314,12 @@ def rare_sets(rare: Sequence[Any], types: Labels) -> list[tuple[str, ...]]:
 
 
 def title_of(names: tuple[str, ...], sets: list[tuple[str, ...]]) -> str:
-    """Return a name for a set of rare types; empty where there is no other.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The set.
-    sets : list of tuple of str
-        All sets.
-
-    Returns
-    -------
-    str
-        Types joined by ``+``.
-    """
+    """Return a name for a set of rare types; empty where there is no other."""
     return " + ".join(names) if len(sets) > 1 else ""
 
 
 def once(key: str, values: Sequence[Any]) -> None:
-    """Raise an error if a list names something twice.
-
-    Parameters
-    ----------
-    key : str
-        Key of the split.
-    values : sequence
-        Its values.
-    """
+    """Raise an error if a list names something twice."""
     twice = [v for i, v in enumerate(values) if v in values[:i]]
     if twice:
         raise ValueError(f"split.{key} lists {twice[0]!r} twice. List each value once.")
@@ -402,18 +381,7 @@ def _proportional(cells: Indices, y: NDArray[np.str_], total: int | None) -> Ind
 
 
 def count_cells(count: int) -> str:
-    """Return a number of cells in words.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-
-    Returns
-    -------
-    str
-        ``"1 cell"`` or ``"2 cells"``.
-    """
+    """Return a number of cells in words."""
     return f"{count} cell" if count == 1 else f"{count} cells"
 
 

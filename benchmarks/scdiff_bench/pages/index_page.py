@@ -15,18 +15,7 @@ from scdiff_bench.versions import ResultsVersion, results_version
 
 
 def write_index(reports: Path) -> Path:
-    """Write the page that lists all studies of a folder.
-
-    Parameters
-    ----------
-    reports : Path
-        Folder with one folder per study.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write the page that lists all studies of a folder."""
     pages = sorted(reports.glob("*/index.html"))
     entries = [_entry(page) for page in pages]
     stated = [version for page in pages if (version := stated_version(page)) is not None]

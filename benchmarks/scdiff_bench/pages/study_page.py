@@ -30,13 +30,7 @@ SHOWN = 5
 
 
 def environment() -> Environment:
-    """Return the templates with the filters that they use.
-
-    Returns
-    -------
-    Environment
-        Strict: an unknown name is an error.
-    """
+    """Return the templates with the filters that they use."""
     found = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

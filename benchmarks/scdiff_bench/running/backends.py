@@ -218,20 +218,5 @@ def _without_cells(data: Dataset) -> Dataset:
 
 
 def run_with_data(work: Callable[[Any], Record], unit: Any, data: Dataset) -> Record:
-    """Run a unit on a cluster's worker.
-
-    Parameters
-    ----------
-    work : callable
-        Takes a unit.
-    unit : object
-        A unit whose data set has no cells.
-    data : Dataset
-        The cells, which the worker has already.
-
-    Returns
-    -------
-    dict
-        What the work gave.
-    """
+    """Run a unit on a cluster's worker."""
     return run_in_worker(work, replace(unit, dataset=data))

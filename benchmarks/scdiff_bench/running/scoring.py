@@ -225,32 +225,10 @@ class Judge:
 
 
 def message(error: Exception) -> str:
-    """Return an error as a row shows it.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-
-    Returns
-    -------
-    str
-        Its kind and its text.
-    """
+    """Return an error as a row shows it."""
     return f"{type(error).__name__}: {error}"
 
 
 def texts(caught: list[warnings.WarningMessage]) -> str:
-    """Return warnings as a row shows them, each once.
-
-    Parameters
-    ----------
-    caught : list of WarningMessage
-        What was raised.
-
-    Returns
-    -------
-    str
-        Kinds and texts.
-    """
+    """Return warnings as a row shows them, each once."""
     return "; ".join(sorted({f"{w.category.__name__}: {w.message}" for w in caught}))

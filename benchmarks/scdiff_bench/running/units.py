@@ -270,20 +270,7 @@ def one_thread() -> Iterator[None]:
 
 
 def run_in_worker(work: Callable[[Any], Record], unit: Any) -> Record:
-    """Run a unit in a worker process, which leaves Ctrl-C to its parent.
-
-    Parameters
-    ----------
-    work : callable
-        Runs a unit, as `run_unit` does.
-    unit : object
-        What to run.
-
-    Returns
-    -------
-    dict
-        What the work gave.
-    """
+    """Run a unit in a worker process, which leaves Ctrl-C to its parent."""
     if threading.current_thread() is threading.main_thread():  # a Dask worker has its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return work(unit)

@@ -29,18 +29,7 @@ TITLES = {
 
 
 def findings(rows: Rows) -> list[Finding]:
-    """Return what was wanted beside what was measured.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Finding
-        One for each target whose measurement is there.
-    """
+    """Return what was wanted beside what was measured."""
     found = []
     if row := rows.get("parts_10000x2000"):
         speed = row["cells_per_s"]
@@ -117,18 +106,7 @@ def findings(rows: Rows) -> list[Finding]:
 
 
 def beyond_memory(folder: Path) -> list[Finding]:
-    """Return what `scdiff_bench.speed.beyond_memory` left beside the rows, if anything.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the page.
-
-    Returns
-    -------
-    list of Finding
-        One, or none.
-    """
+    """Return what `scdiff_bench.speed.beyond_memory` left beside the rows, if anything."""
     file = folder / "beyond_memory.json"
     if not file.is_file():
         return []
@@ -209,18 +187,7 @@ def _ratio(value: float) -> str:
 
 
 def exponents(rows: Rows) -> pd.DataFrame:
-    """Return the powers with which seconds grow: over all sizes, and between the largest two.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    DataFrame
-        What grows, and the exponents.
-    """
+    """Return the powers with which seconds grow: over all sizes, and between the largest two."""
     found = []
     grid = grid_of(rows, "resample")
     grid = grid[grid["device"] == "cpu"] if len(grid) else grid
@@ -248,20 +215,7 @@ def exponents(rows: Rows) -> pd.DataFrame:
 
 
 def grid_of(rows: Rows, kind: str) -> pd.DataFrame:
-    """Return the rows of one task over cells and genes.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-    kind : str
-        The task.
-
-    Returns
-    -------
-    DataFrame
-        Sorted by device, cells and genes; empty where there are none.
-    """
+    """Return the rows of one task over cells and genes."""
     found = [
         {"cells": row["task"][1], "genes": row["task"][2], **row}
         for row in rows.values()

@@ -94,22 +94,7 @@ def version_of(row: Mapping[str, Any]) -> ResultsVersion:
 
 
 def measure(asked: list[Any], folder: Path, threads: int) -> dict[str, Any]:
-    """Run one task in this process.
-
-    Parameters
-    ----------
-    asked : list
-        As in `tasks`.
-    folder : Path
-        For the profiles.
-    threads : int
-        Of torch.
-
-    Returns
-    -------
-    dict
-        Its row, with the machine's numbers and this process's peak memory.
-    """
+    """Run one task in this process."""
     name, *arguments = asked
     row = TASKS[name](*arguments, *([folder] if name == "profile" else []))
     row.pop("new", None)

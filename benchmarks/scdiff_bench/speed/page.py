@@ -92,18 +92,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
 
 
 def tables(rows: Rows) -> list[Table]:
-    """Return all that was measured.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Table
-        Steps, sampler, others, exponents.
-    """
+    """Return all that was measured."""
     found = []
     seconds = {"fit_s": 2, "condition_s": 2, "latents_s": 2, "sample_and_decode_s": 2}
     steps = grid_of(rows, "parts")
@@ -153,18 +142,7 @@ def tables(rows: Rows) -> list[Table]:
 
 
 def pictures(rows: Rows) -> list[Picture]:
-    """Return the figure of the sampler's seconds over cells, a line for each number of genes.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Picture
-        Empty where there is nothing to draw.
-    """
+    """Return the figure of the sampler's seconds over cells, a line for each number of genes."""
     grid = grid_of(rows, "resample")
     grid = grid[grid["device"] == "cpu"] if len(grid) else grid
     sizes = grid.groupby("genes").size() if len(grid) else pd.Series(dtype=int)

@@ -130,18 +130,7 @@ class Block:
 
 
 def blocks(rows: pd.DataFrame) -> list[Block]:
-    """Return the rows of each data set, set of rare types and n, in their order.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Results.
-
-    Returns
-    -------
-    list of Block
-        In the order of the rows.
-    """
+    """Return the rows of each data set, set of rare types and n, in their order."""
     found = rows.groupby(BLOCK, sort=False, dropna=False, observed=True)
     return [
         Block(str(d), str(s), None if pd.isna(n) else int(n), part) for (d, s, n), part in found

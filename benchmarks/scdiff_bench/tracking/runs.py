@@ -146,18 +146,7 @@ def is_logged(uri: str, config: Headed, rows: pd.DataFrame) -> bool:
 
 
 def rows_digest(rows: pd.DataFrame) -> str:
-    """Return a hash over all rows.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Results.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-    """
+    """Return a hash over all rows."""
     text = rows.to_json(orient="split", double_precision=12)
     return hashlib.sha256(str(text).encode()).hexdigest()[:32]
 
@@ -321,18 +310,7 @@ def config_params(config: Config) -> dict[str, Any]:
 
 
 def to_params(values: Mapping[str, Any]) -> list[Any]:
-    """Return values as parameters of a run.
-
-    Parameters
-    ----------
-    values : mapping
-        At most 100 of them.
-
-    Returns
-    -------
-    list of Param
-        Texts, cut to what MLflow takes.
-    """
+    """Return values as parameters of a run."""
     from mlflow.entities import Param
 
     texts = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in values.items()}
@@ -378,18 +356,7 @@ def to_metrics(part: pd.DataFrame) -> list[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value can be logged as a metric.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        False for what is missing or infinite.
-    """
+    """Return whether a value can be logged as a metric."""
     return not pd.isna(value) and math.isfinite(float(value))
 
 

@@ -27,6 +27,7 @@ TITLES = {
     "r2": "R²",
     "r2_welch": "R², Welch genes",
     TYPE: "cell type",
+    "runs": "repeats",
 }
 NOTES = [
     "Each final model was fitted without any cell of one type under the target condition; codec, "
@@ -133,7 +134,7 @@ def _line(line: Mapping[str, Any], named: bool) -> str:
         + (f" ({line[f'{key}_best']})" if named else "")
         for key, title in MEASURES.items()
     ]
-    won = f"ahead in {line['draws_won']} of {line['draws']} draws"
+    won = f"ahead in {line['draws_won']} of {line['draws']} repeats"
     return f"{line[TYPE]}: {', '.join([*parts, won])}"
 
 
