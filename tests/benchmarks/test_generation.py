@@ -302,8 +302,9 @@ def test_tables_show_and_log_their_numbers():
 
 def test_every_study_is_found_with_both_modules():
     folder = Path(registry.__file__).parent
-    names = {p.stem for p in (folder / "studies").glob("*.py")} - {"__init__"}
-    assert names == {p.stem for p in (folder / "views").glob("*.py")} - {"__init__"}
+    names = {p.parent.name for p in folder.glob("*/study.py")}
+    assert names == {p.parent.name for p in folder.glob("*/view.py")}
+    assert len(names) == 5
     assert names <= set(STUDIES)
     for study in STUDIES.values():
         study.parameters()

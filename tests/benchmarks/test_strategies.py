@@ -172,7 +172,7 @@ def test_the_null_shuffles_labels_and_nothing_else(dataset):
 def test_parameters_are_checked():
     check_params("smote", {"k_neighbors": 3})
     check_params("scvi", {"epochs": 3})
-    with pytest.raises(ValueError, match=r"Strategy 'none' has no parameter 'x'. There is none"):
+    with pytest.raises(ValueError, match=r"'none' has no parameter 'x'. None are available"):
         check_params("none", {"x": 1})
     with pytest.raises(ValueError, match=r"Did you mean 'shrinkage'"):
         check_params("random_oversampler", {"shrinking": 1})
