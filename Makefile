@@ -6,21 +6,21 @@ HERE := PYTHONPATH=.:benchmarks
 PACKAGES := scdiff_augment benchmarks/scdiff_bench
 CONFIG ?= benchmarks/configs/main.yaml
 
-.PHONY: help benchmark test lint unit smoke speed ui clean
+.PHONY: help benchmark test lint unit smoke reports-check speed ui clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cells (or CONFIG=...)
 	$(BIN)/python -m benchmarks $(CONFIG)
 
 speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; about 20 minutes
-	$(BIN)/python -m scdiff_bench.speed.run $(SPEED)
+	$(BIN)/python -m scdiff_bench speed $(SPEED)
 
 ui: .venv/benchmark  ## open MLflow on the runs so far
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-test: lint unit smoke  ## everything that CI runs
+test: lint unit smoke reports-check  ## everything that CI runs
 
 lint: .venv/test  ## style, types, import contracts, docstrings, spelling
 	$(BIN)/ruff check .
@@ -37,6 +37,9 @@ unit: .venv/test
 smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
 	mkdir -p .cache
 	$(RUN) -m benchmarks benchmarks/configs/smoke.yaml --out .cache --tracking-uri sqlite:///.cache/mlflow.db
+
+reports-check: .venv/test  ## name the pages in reports/ whose results are out of date
+	$(BIN)/python -m scdiff_bench reports --check
 
 .venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,8 +1,10 @@
-"""``python -m benchmarks CONFIG``: the same as ``scdiff-bench run CONFIG``, from a checkout."""
+"""``python -m benchmarks``: ``scdiff-bench`` from a checkout; a config alone is run."""
 
 import sys
 
-from scdiff_bench.commands.run import main
+from scdiff_bench.commands import COMMANDS, main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    given = sys.argv[1:]
+    known = {*COMMANDS, "-h", "--help"}
+    sys.exit(main(given if not given or given[0] in known else ["run", *given]))

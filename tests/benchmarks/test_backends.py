@@ -183,7 +183,7 @@ def test_a_cluster_that_goes_away_keeps_what_is_there(make_config, tmp_path, mon
     token = backends._cluster.set(here)
     prepare_folder(tmp_path)
     try:
-        with pytest.raises(Interrupted, match=r"cluster could not go on.* 2 of 9 units are kept"):
+        with pytest.raises(Interrupted, match=r"cluster could not go on.* 2 of 9 units are stored"):
             run(config, units, tmp_path)
     finally:
         backends._cluster.reset(token)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
 from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
-from scdiff_bench.config.messages import nearest
+from scdiff_bench.messages import nearest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
@@ -143,4 +143,4 @@ def test_an_unknown_classifier_names_the_nearest():
     with pytest.raises(ValueError, match=r"Unknown classifier 'forest'. Did you mean 'random_"):
         build_classifier("forest", False, 0, [])
     assert nearest("zzz", ["a", "b"]) == "Valid: 'a', 'b'."
-    assert nearest("a", []) == "There is none to choose from."
+    assert nearest("a", []) == "None are available."

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 import yaml
+from scdiff_bench import commands as cli
 from scdiff_bench.commands import compare
-from scdiff_bench.commands import run as cli
 from scdiff_bench.pages.index_page import write_index
 
 pytestmark = [
@@ -41,7 +41,7 @@ def test_the_standard_study_runs_on_a_file(file, capsys):
     # The config is kept, and is a study like any other.
     path = file.parent / "reports" / "compare_my_cells" / "compare.yaml"
     assert yaml.safe_load(path.read_text())["n_genes"] == 30
-    assert cli.main([str(path), "--jobs", "1", "--tracking-uri", "sqlite:///mlflow.db"]) == 0
+    assert cli.main(["run", str(path), "--jobs", "1", "--tracking-uri", "sqlite:///mlflow.db"]) == 0
     assert "0 computed" in capsys.readouterr().out
 
 
@@ -49,8 +49,8 @@ def test_donors_of_a_file_are_held_out_by_their_own_column(file):
     assert run("--data", str(file), "--donor-key", "patient", "--name", "by_patient") == 0
     rows = pd.read_parquet("reports/by_patient/rows.parquet")
     assert set(rows["fold"]) == {f"patient p{i}" for i in range(4)}
-    tallies = pd.read_parquet("reports/by_patient/tallies.parquet")
-    assert set(tallies["donor"]) == {f"p{i}" for i in range(4)}
+    confusion_counts = pd.read_parquet("reports/by_patient/tallies.parquet")
+    assert set(confusion_counts["donor"]) == {f"p{i}" for i in range(4)}
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_an_index_lists_every_study_old_ones_too(file):
     html = (file.parent / "reports" / "index.html").read_text()
     assert 'href="old/index.html">Old &amp; dusty' in html
     assert 'href="compare_my_cells/index.html">Does augmentation help on my cells?' in html
-    assert "4 arms, 1 classifiers, 2 folds, 8 rows" in html
+    assert "4 strategies, 1 classifiers, 2 folds, 8 rows" in html
     assert write_index(file.parent / "reports").read_text() == html

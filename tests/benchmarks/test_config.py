@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
-from scdiff_bench.commands.run import make_plan
+from scdiff_bench.commands.plans import make_plan
 from scdiff_bench.config.study import load_config, parse_config
 from scdiff_bench.data.datasets import data_folder
 from scdiff_bench.evaluation.splits import make_folds
@@ -58,7 +58,7 @@ def test_defaults_are_filled_in():
         ({"sampling_strategy": "automatic"}, "Unknown sampling_strategy 'automatic'. Did you"),
         ({"sampling_strategy": {"A": 0}}, "whole number of at least 1"),
         ({"strategies": []}, "'strategies' is missing or empty"),
-        ({"strategies": ["none", "none"]}, "'none' is there twice"),
+        ({"strategies": ["none", "none"]}, "'none' is listed twice"),
         ({"name": "a/b"}, "becomes a folder"),
         ({"seed": -1}, "seed=-1"),
         (
@@ -73,7 +73,7 @@ def test_defaults_are_filled_in():
         ),
         (
             {"strategies": ["thresholds", {"name": "none", "label": "thresholds"}]},
-            "'thresholds' is there twice",
+            "'thresholds' is listed twice",
         ),
         ({"n_genes": 1}, "n_genes=1 must be a whole number of at least 2"),
         ({"split": {"kind": "donor_held_out", "key": 3}}, "must name a column"),
@@ -99,7 +99,7 @@ def test_two_parameter_sets_of_one_strategy_need_labels():
 def test_thresholds_and_shares_make_arms_of_their_own():
     entry = {"name": "smote", "thresholds": True, "shares": [0.5, 1]}
     config = parse(strategies=["none", entry, "oracle"])
-    assert config.arms == (
+    assert config.compared == (
         "none",
         "smote_x0.5",
         "smote_x0.5_thresholds",
@@ -108,8 +108,8 @@ def test_thresholds_and_shares_make_arms_of_their_own():
         "oracle",
     )
     assert [s.share for s in config.strategies] == [1, 0.5, 1, 1]
-    assert config.trivial_arms == config.arms[:5]
-    assert config.control_arms == ("oracle",)
+    assert config.baselines == config.compared[:5]
+    assert config.controls == ("oracle",)
 
 
 def test_donors_and_sets_of_rare_types_in_a_split():
@@ -133,7 +133,7 @@ def test_a_path_is_relative_to_the_config(tmp_path):
 
 def test_a_missing_config_names_those_that_are_there(tmp_path):
     (tmp_path / "main.yaml").write_text("")
-    with pytest.raises(FileNotFoundError, match=r"no config 'mian.yaml'.*There: main.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"no config 'mian.yaml'.*Configs there: main.yaml"):
         load_config(tmp_path / "mian.yaml")
 
 
@@ -143,14 +143,14 @@ def test_yaml_that_is_none_names_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"bad.yaml is not valid YAML"):
         load_config(path)
     path.write_text("- a")
-    with pytest.raises(ValueError, match="a config is a mapping"):
+    with pytest.raises(ValueError, match="a config must be a mapping"):
         load_config(path)
 
 
 @pytest.mark.parametrize("name", ["kang_curves", "pancreas_curves", "paul15_curves"])
 def test_learning_curves_are_the_same_on_every_data_set(name):
     config = load_config(FOLDER / f"{name}.yaml")
-    assert config.arms == (
+    assert config.compared == (
         "none",
         "thresholds",
         "class_weight",
@@ -162,7 +162,7 @@ def test_learning_curves_are_the_same_on_every_data_set(name):
         "oracle",
         "null",
     )
-    assert config.trivial_arms == config.arms[:6]
+    assert config.baselines == config.compared[:6]
     assert set(config.classifiers) == set(CLASSIFIERS)
     assert config.split_params["n"] == [5, 10, 20, 50, 100]
     assert config.split_params["draws"] == 10

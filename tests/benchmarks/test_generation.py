@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scdiff_bench.commands import run as cli
+from scdiff_bench import commands as cli
 from scdiff_bench.generator_studies import registry
 from scdiff_bench.generator_studies.config import parse_study_config
 from scdiff_bench.generator_studies.parts import Finding, Output, Picture, Table, means
@@ -95,7 +95,7 @@ def start(tmp_path, make_config, monkeypatch, toys):
     def run(*arguments, **changes):
         (tmp_path / "toys.yaml").write_text(yaml.safe_dump(RAW | changes))
         where = ["--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
-        return cli.main(["toys.yaml", "--jobs", "1", *where, *arguments])
+        return cli.main(["run", "toys.yaml", "--jobs", "1", *where, *arguments])
 
     return run
 
@@ -131,6 +131,12 @@ def test_a_study_end_to_end(start, folder, tmp_path, capsys, dataset):
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert dataset.digest in html
     assert "Toys are small." in html
+    assert '<meta name="results-version" content="cells=1 harness=1">' in html
+    said = "Computed with results version 1 of the cells and 1 of the harness."
+    assert said in html
+    assert table.rstrip().endswith(said)
+    assert "A toy &lt;study&gt;" in (folder.parent / "index.html").read_text()
+    assert (rows[["results_cells", "results_harness"]] == 1).all(axis=None)
 
     from mlflow import MlflowClient
 
@@ -141,6 +147,7 @@ def test_a_study_end_to_end(start, folder, tmp_path, capsys, dataset):
     assert run.data.metrics["b/1000/height"] == pytest.approx(mean)
     assert "app/5/height" in run.data.metrics
     assert run.data.params["draws"] == "3"
+    assert run.data.tags["version.results.cells"] == run.data.tags["version.results.harness"] == "1"
     assert {f.path for f in client.list_artifacts(run.info.run_id)} >= {"index.html", "lines.png"}
     (logged,) = run.inputs.dataset_inputs
     assert dataset.digest.startswith(logged.dataset.digest)
@@ -222,7 +229,7 @@ def test_ctrl_c_keeps_what_is_done(start, toys, capsys):
 
     toys(compute=stops)
     assert start() == cli.STOPPED == 130
-    assert "2 of 3 units are kept" in capsys.readouterr().err
+    assert "2 of 3 units are stored" in capsys.readouterr().err
     toys()
     assert start() == 0
     assert "1 computed, 2 from" in capsys.readouterr().out
@@ -295,8 +302,9 @@ def test_tables_show_and_log_their_numbers():
 
 def test_every_study_is_found_with_both_modules():
     folder = Path(registry.__file__).parent
-    names = {p.stem for p in (folder / "studies").glob("*.py")} - {"__init__"}
-    assert names == {p.stem for p in (folder / "views").glob("*.py")} - {"__init__"}
+    names = {p.parent.name for p in folder.glob("*/study.py")}
+    assert names == {p.parent.name for p in folder.glob("*/view.py")}
+    assert len(names) == 5
     assert names <= set(STUDIES)
     for study in STUDIES.values():
         study.parameters()

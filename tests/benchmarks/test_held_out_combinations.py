@@ -133,7 +133,7 @@ def test_verdict_counts_types_that_are_better_in_both(won, outcome):
 def test_the_page_has_tables_and_pictures(rows, output):
     config = config_of(draws=1, design_draws=1)
     text = markdown(config, STUDIES["held_out_combinations"], rows)
-    for title in ("Type by type", "Every arm", "Carried from", "Design stage"):
+    for title in ("Type by type", "Every method", "Carried from", "Design stage"):
         assert f"## {title}" in text
     from matplotlib.figure import Figure
 

@@ -95,11 +95,11 @@ def test_resampling_before_the_split(make_anndata):
 def test_a_fold_whose_parts_overlap_is_refused(make_config, dataset):
     (unit, *_) = make_units(config := make_config(), load_datasets(config))
     fold = unit.fold
-    with pytest.raises(ValueError, match="1 cells both train and test"):
+    with pytest.raises(ValueError, match="1 cells are in both training and test set"):
         require_apart(dataset, replace(fold, train=np.append(fold.train, fold.test[0])))
-    with pytest.raises(ValueError, match="set aside for the oracle also train"):
+    with pytest.raises(ValueError, match="held out for the oracle are also in the training set"):
         require_apart(dataset, replace(fold, reserve=fold.train[:1]))
-    with pytest.raises(ValueError, match="1 cells both train and test"):
+    with pytest.raises(ValueError, match="1 cells are in both training and test set"):
         require_apart(dataset, replace(fold, reserve=fold.test[:1]))
 
 
@@ -141,7 +141,7 @@ def test_a_donor_on_both_sides(make_config, make_anndata, monkeypatch):
     assert found["donor_held_out"] < 0.65
     (fold, *_) = (u.fold for u in make_units(config, [data]))
     mixed = replace(fold, train=fold.test[1:], test=fold.test[:1])
-    with pytest.raises(ValueError, match=r"donor 's' both trains and tests"):
+    with pytest.raises(ValueError, match=r"donor 's' is in both training and test set"):
         require_apart(data, mixed, "donor")
 
 

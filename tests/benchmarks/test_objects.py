@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from scdiff_bench.config.objects import with_objects
 from scdiff_bench.strategies.catalogue import build_strategy
+from scdiff_bench.strategies.objects import with_objects
 from sklearn.linear_model import LogisticRegression
 
 from scdiff_augment import AutoEncoder, SCimilarityEncoder

@@ -100,7 +100,7 @@ def test_test_cells_do_not_reach_the_sampler(study, dataset, monkeypatch):
     assert sum(map(len, held_out)) == len(cells)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(study, calls, monkeypatch):
+def test_an_interrupted_run_resumes(study, calls, monkeypatch):
     watched = runner.run_unit
 
     def stops_after_four(unit):
@@ -109,7 +109,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(study, calls, monkeypatch):
         return watched(unit)
 
     monkeypatch.setattr(runner, "run_unit", stops_after_four)
-    with pytest.raises(Interrupted, match=r"^4 of 9 units are kept.$"):
+    with pytest.raises(Interrupted, match=r"^4 of 9 units are stored.$"):
         study()
     first, calls[:] = calls[:], []
     monkeypatch.setattr(runner, "run_unit", watched)
@@ -238,7 +238,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(study, calls, monkeypatch):
         real(path, text)
 
     monkeypatch.setattr(store, "write_text", full)
-    with pytest.raises(Interrupted, match=r"No space left on device\). 2 of 9 units are kept"):
+    with pytest.raises(Interrupted, match=r"No space left on device\). 2 of 9 units are stored"):
         study()
 
 
@@ -270,8 +270,8 @@ def test_stored_units_are_plain_json(study, tmp_path):
         assert np.isfinite(result["rows"][0]["macro_f1"])
 
 
-def test_code_edited_during_a_study_stops_it(study, monkeypatch):
-    """Results of other code must not stand among the study's rows."""
+def test_versions_that_change_during_a_study_stop_it(study, monkeypatch):
+    """Results of other versions must not be among the study's rows."""
     seen = []
 
     def edited(unit):
@@ -280,7 +280,7 @@ def test_code_edited_during_a_study_stops_it(study, monkeypatch):
         return result if len(seen) < 3 else {**result, "unit": "another"}
 
     monkeypatch.setattr(runner, "run_unit", edited)
-    with pytest.raises(Interrupted, match="code was edited"):
+    with pytest.raises(Interrupted, match="Versions changed"):
         study()
     monkeypatch.setattr(runner, "run_unit", units.run_unit)
     again = study()
@@ -296,7 +296,7 @@ CURVES = {
 }
 
 
-def test_draws_come_before_everything_else(make_config, dataset, monkeypatch):
+def test_repeats_come_before_everything_else(make_config, dataset, monkeypatch):
     """A study that is stopped has as many draws of one n or set as of another."""
     monkeypatch.setitem(DATASETS, "other", lambda: replace(dataset, name="other"))
     config = make_config(split=CURVES, datasets=["toy", "other"])
@@ -321,7 +321,9 @@ def test_a_part_of_a_study_is_made_of_whole_folds(make_config, tmp_path, calls, 
     assert (len(calls), found.computed, found.missing, found.progress) == (8, 8, 16, (8, 24))
     assert len(found.rows) == 6  # of 2 whole folds; the third has 2 of 3 strategies
     assert found.rows.groupby("fold").size().tolist() == [3, 3]
-    assert set(found.tallies["fold"]) == set(found.classes["fold"]) == set(found.rows["fold"])
+    assert (
+        set(found.confusion_counts["fold"]) == set(found.classes["fold"]) == set(found.rows["fold"])
+    )
     again = stored(grid, tmp_path)
     assert (again.computed, again.reused, again.missing) == (0, 8, 16)
     pd.testing.assert_frame_equal(again.rows, found.rows)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scdiff_bench.commands import run as cli
+from scdiff_bench import commands as cli
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -50,7 +50,7 @@ def run(tmp_path, make_config, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW))
-    return lambda uri: cli.main(["toy.yaml", "--jobs", "1", "--tracking-uri", uri])
+    return lambda uri: cli.main(["run", "toy.yaml", "--jobs", "1", "--tracking-uri", uri])
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_sync_sends_what_a_lost_server_missed(run, tmp_path, capsys):
 
     assert run("http://127.0.0.1:9") == 0
     said = capsys.readouterr().err
-    assert "python -m benchmarks sync reports/toy_study" in said
+    assert "scdiff-bench sync reports/toy_study" in said
     uri = f"sqlite:///{tmp_path}/late.db"
     assert cli.main(["sync", "--tracking-uri", uri]) == 0
     assert "experiment 'toy_study'" in capsys.readouterr().out

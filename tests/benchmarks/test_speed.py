@@ -6,11 +6,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from scdiff_bench.commands import speed as command
 from scdiff_bench.speed import cells as speed_cells
 from scdiff_bench.speed import findings as speed_findings
+from scdiff_bench.speed import measure as speed
 from scdiff_bench.speed import page as speed_page
-from scdiff_bench.speed import run as speed
 from scdiff_bench.speed import tasks as speed_tasks
+from scdiff_bench.versions import ResultsVersion
 
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.compute.threads import bounded_threads
@@ -155,14 +157,27 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
         row = rows_of()["training_2530x1287"] if "training" in command[-1] else {}
         return type("Done", (), {"returncode": not row, "stdout": json.dumps(row), "stderr": "x"})
 
-    monkeypatch.setattr(speed.subprocess, "run", run)
-    monkeypatch.setattr(speed, "tasks", lambda *given: {"training_2530x1287": ["training", 1]})
-    speed.main(["--out", str(tmp_path)])
-    speed.main(["--out", str(tmp_path)])
+    monkeypatch.setattr(command.subprocess, "run", run)
+    monkeypatch.setattr(command, "tasks", lambda *given: {"training_2530x1287": ["training", 1]})
+    command.main(["--out", str(tmp_path)])
+    command.main(["--out", str(tmp_path)])
     assert len(asked) == 1
-    speed.main(["--out", str(tmp_path), "--force"])
+    command.main(["--out", str(tmp_path), "--force"])
     assert len(asked) == 2
-    assert (tmp_path / "index.html").is_file()
+    page = (tmp_path / "index.html").read_text()
+    assert '<meta name="results-version" content="cells=1 harness=1">' in page
+    monkeypatch.setattr(command, "results_version", lambda: ResultsVersion(2, 1))
+    assert command.main(["--out", str(tmp_path)]) == 0
+    assert len(asked) == 3  # what was measured of older results is measured again
+    assert 'content="cells=2 harness=1"' in (tmp_path / "index.html").read_text()
+    assert command.main(["--out", str(tmp_path), "--threads", "0"]) == 2
+
+
+def test_one_measurement_in_a_process_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(speed, "measure", lambda *given: {"task": given[0], "threads": given[2]})
+    task = ["parts", 120, 50, 1]
+    speed.main(["--out", str(tmp_path), "--threads", "1", "--task", json.dumps(task)])
+    assert json.loads(capsys.readouterr().out) == {"task": task, "threads": 1}
 
 
 def test_a_run_beyond_memory_stands_on_the_page(tmp_path):

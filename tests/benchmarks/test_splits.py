@@ -108,10 +108,13 @@ def test_every_donor_tests_alone_and_never_trains():
         ({"n_splits": 5}, r"has 4 donors; this split needs at least 5"),
         (
             {"groups": {"donor": np.where(np.arange(700) < 50, "v", DONORS)}},
-            r"Donor 'v' has cells of one type alone \(A\)",
+            r"Donor 'v' has cells of one type only \(A\)",
         ),
-        ({"groups": {"donor": np.where(Y == "D", "w", DONORS)}}, r"Type 'D' is only in donor w"),
-        ({"n": [5]}, "rare names no type"),
+        (
+            {"groups": {"donor": np.where(Y == "D", "w", DONORS)}},
+            "'D' occurs only in donor w",
+        ),
+        ({"n": [5]}, r"n=\[5\] needs the types to subsample.*'rare'"),
     ],
 )
 def test_donors_that_cannot_be_held_out(changes, message):
@@ -159,5 +162,5 @@ def test_a_type_with_one_cell_has_another_way_out():
     "changes", [{"rare": ["C", "C"]}, {"n": [10, 10]}, {"rare": [["C"], ["C"]]}]
 )
 def test_a_type_or_size_named_twice_is_refused(changes):
-    with pytest.raises(ValueError, match=r"split\.\w+ names .* twice; name each once"):
+    with pytest.raises(ValueError, match=r"split\.\w+ lists .* twice. List each value once"):
         list(draws(**changes))

@@ -3,10 +3,15 @@ import pandas as pd
 import pytest
 from baycomp import two_on_single
 from scdiff_bench.statistics.bayes import rope_probabilities
+from scdiff_bench.statistics.comparisons import (
+    BEST_BASELINE,
+    comparisons,
+    gap_recovered,
+    out_of_fold_best,
+)
 from scdiff_bench.statistics.contrasts import blocks, corrected_interval, summarise
 from scdiff_bench.statistics.donor_bootstrap import FROM_CALLS, donor_interval
 from scdiff_bench.statistics.ranks import ranks
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, gap_closed, out_of_fold_best, verdicts
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
@@ -65,21 +70,21 @@ def test_folds_that_differ_by_the_same_have_no_interval_of_width_zero():
 @pytest.mark.parametrize(("gain", "better"), [(0.2, True), (-0.2, False), (0.0, None)])
 def test_a_verdict_knows_the_direction_of_its_score(score, gain, better):
     rows = make_rows({"none": 0.5, "smote": 0.6, "diffusion": 0.6 + gain})
-    (verdict,) = verdicts(rows, score, ["none", "smote"])
-    (contrast,) = verdict.contrasts
-    assert (contrast.arm, contrast.reference) == ("diffusion", BEST_TRIVIAL)
+    (comparison,) = comparisons(rows, score, ["none", "smote"])
+    (contrast,) = comparison.contrasts
+    assert (contrast.strategy, contrast.reference) == ("diffusion", BEST_BASELINE)
     assert contrast.better is better
-    assert verdict.trivial == "smote"
+    assert comparison.baseline == "smote"
     if better is not None:
-        assert verdict.leader == ("diffusion" if better else "smote")
+        assert comparison.leader == ("diffusion" if better else "smote")
 
 
 def test_generators_are_compared_with_each_other_too():
     rows = make_rows({"none": 0.5, "latent_gaussian": 0.6, "diffusion": 0.7})
-    (verdict,) = verdicts(rows, "macro_f1", ["none"])
-    assert [(c.arm, c.reference) for c in verdict.contrasts] == [
-        ("diffusion", BEST_TRIVIAL),
-        ("latent_gaussian", BEST_TRIVIAL),
+    (comparison,) = comparisons(rows, "macro_f1", ["none"])
+    assert [(c.strategy, c.reference) for c in comparison.contrasts] == [
+        ("diffusion", BEST_BASELINE),
+        ("latent_gaussian", BEST_BASELINE),
         ("diffusion", "latent_gaussian"),
     ]
 
@@ -93,8 +98,8 @@ def test_failed_rows_are_left_out_and_counted():
     none = rows.loc[rows["strategy"] == "none", "macro_f1"]
     assert table.loc["none", "macro_f1"] == pytest.approx(none.mean())
     assert table.loc["none", "macro_f1_sd"] == pytest.approx(none.std())
-    (verdict,) = verdicts(rows, "macro_f1", ["none", "smote"])
-    assert verdict.leader == "none"
+    (comparison,) = comparisons(rows, "macro_f1", ["none", "smote"])
+    assert comparison.leader == "none"
 
 
 def test_the_bar_of_a_fold_is_chosen_on_the_others():
@@ -105,7 +110,7 @@ def test_the_bar_of_a_fold_is_chosen_on_the_others():
 
 
 def test_choosing_out_of_fold_takes_the_luck_out_of_the_bar():
-    """Twelve arms that are all alike: the best of them seems better than it is."""
+    """Twelve strategies that are all alike: the best of them seems better than it is."""
     rng = np.random.default_rng(0)
     honest, lucky = [], []
     for _ in range(200):
@@ -119,22 +124,22 @@ def test_choosing_out_of_fold_takes_the_luck_out_of_the_bar():
 
 def test_controls_neither_lead_nor_are_the_bar():
     rows = make_rows({"none": 0.5, "diffusion": 0.6, "oracle": 0.9, "null": 0.3})
-    (verdict,) = verdicts(rows, "macro_f1", ["none"], ["oracle", "null"])
-    assert verdict.leader == "diffusion"
-    assert verdict.oracle_mean == pytest.approx(0.9, abs=0.1)
-    assert [c.arm for c in verdict.contrasts] == ["diffusion"]
-    assert verdict.contrasts[0].gap_closed == pytest.approx(0.25, abs=0.05)
+    (comparison,) = comparisons(rows, "macro_f1", ["none"], ["oracle", "null"])
+    assert comparison.leader == "diffusion"
+    assert comparison.oracle_mean == pytest.approx(0.9, abs=0.1)
+    assert [c.strategy for c in comparison.contrasts] == ["diffusion"]
+    assert comparison.contrasts[0].gap_recovered == pytest.approx(0.25, abs=0.05)
 
 
 def test_the_gap_of_a_case_done_by_hand():
-    wide = pd.DataFrame({BEST_TRIVIAL: [0.5, 0.7], "x": [0.6, 0.8], "oracle": [0.9, 1.1]})
-    assert gap_closed(wide, "x") == pytest.approx(0.25)
-    wide["oracle"] = wide[BEST_TRIVIAL] + 0.005
-    assert np.isnan(gap_closed(wide, "x"))
-    assert np.isnan(gap_closed(wide.drop(columns="oracle"), "x"))
-    lower = pd.DataFrame({BEST_TRIVIAL: [0.5], "x": [0.4], "oracle": [0.1]})
-    assert gap_closed(lower, "x", sign=-1) == pytest.approx(0.25)  # log-loss: down is forward
-    assert np.isnan(gap_closed(lower, "x"))  # an oracle that is worse leaves no gap to close
+    wide = pd.DataFrame({BEST_BASELINE: [0.5, 0.7], "x": [0.6, 0.8], "oracle": [0.9, 1.1]})
+    assert gap_recovered(wide, "x") == pytest.approx(0.25)
+    wide["oracle"] = wide[BEST_BASELINE] + 0.005
+    assert np.isnan(gap_recovered(wide, "x"))
+    assert np.isnan(gap_recovered(wide.drop(columns="oracle"), "x"))
+    lower = pd.DataFrame({BEST_BASELINE: [0.5], "x": [0.4], "oracle": [0.1]})
+    assert gap_recovered(lower, "x", sign=-1) == pytest.approx(0.25)  # log-loss: down is forward
+    assert np.isnan(gap_recovered(lower, "x"))  # an oracle that is worse leaves no gap to close
 
 
 def test_the_bayesian_test_is_that_of_baycomp_for_cross_validation():
@@ -152,8 +157,8 @@ def test_the_bayesian_test_is_that_of_baycomp_for_cross_validation():
 @pytest.mark.parametrize("score", ["macro_f1", "log_loss"])
 def test_probabilities_know_the_direction_of_the_score(gain, likely, score):
     rows = make_rows({"none": 0.5, "diffusion": 0.5 + gain}, noise=0.001)
-    (verdict,) = verdicts(rows, score, ["none"])
-    assert getattr(verdict.contrasts[0].rope, likely) > 0.95
+    (comparison,) = comparisons(rows, score, ["none"])
+    assert getattr(comparison.contrasts[0].rope, likely) > 0.95
 
 
 def many_blocks(means, n_blocks=8):
@@ -188,19 +193,19 @@ def test_ranks_need_blocks_and_arms_and_something_to_rank():
     assert ranks(rows, "forest", "macro_f1", ["a", "b", "c"]) is None
 
 
-def tallies(gain_by_donor, folds=3, seed=0):
-    """Two types, 50 cells each from every donor; an arm is right more often by some donors."""
+def confusion_counts(gain_by_donor, folds=3, seed=0):
+    """Two types, 50 cells each from every donor; a strategy is right more often by some donors."""
     rng = np.random.default_rng(seed)
     records = []
     for fold in range(folds):
         for donor, gain in gain_by_donor.items():
-            for arm, right in [("a", 0.6 + gain), ("b", 0.6)]:
+            for strategy, right in [("a", 0.6 + gain), ("b", 0.6)]:
                 k = rng.binomial(50, right, 2)
                 counts = [k[0], 50 - k[0], 50 - k[1], k[1]]
                 records.append(
                     {
                         "fold_index": fold,
-                        "strategy": arm,
+                        "strategy": strategy,
                         "donor": donor,
                         "confusion": counts,
                         "types": ["x", "y"],
@@ -215,34 +220,35 @@ def interval(frame, score="accuracy"):
 
 
 def test_an_interval_by_donor_is_as_wide_as_donors_differ():
-    alike = interval(tallies({d: 0.2 for d in "uvwxyz"}))
+    alike = interval(confusion_counts({d: 0.2 for d in "uvwxyz"}))
     assert alike.low > 0.1
     assert alike.mean == pytest.approx(0.2, abs=0.05)
     # The same mean gain, but two donors of six have all of it.
-    unlike = interval(tallies({d: 0.38 if d in "uv" else 0.0 for d in "uvwxyz"}))
+    unlike = interval(confusion_counts({d: 0.38 if d in "uv" else 0.0 for d in "uvwxyz"}))
     assert unlike.high - unlike.low > 3 * (alike.high - alike.low)
     assert unlike.low < 0.06
 
 
 def test_an_interval_by_donor_scores_calls_as_scikit_learn_does():
-    frame = tallies({"u": 0.1, "v": 0.1})
+    frame = confusion_counts({"u": 0.1, "v": 0.1})
     frame["donor"] = "u"
     assert interval(frame) is None
-    frame = tallies({"u": 0.1, "v": 0.1})
+    frame = confusion_counts({"u": 0.1, "v": 0.1})
     assert interval(frame, "log_loss") is None
     calls = np.array([[[30, 20], [10, 40]]])
+    counts = np.array([[30, 40]]), calls.sum(axis=1), calls.sum(axis=2)  # right, called, truth
     truth, called = (
         np.repeat([0, 0, 1, 1], [30, 20, 10, 40]),
         np.repeat([0, 1, 0, 1], calls.ravel()),
     )
     rare = np.array([True, False])
     f1 = f1_score(truth, called, average=None)
-    assert FROM_CALLS["macro_f1"](calls, rare) == pytest.approx([f1.mean()])
-    assert FROM_CALLS["rare_f1"](calls, rare) == pytest.approx([f1[0]])
-    assert FROM_CALLS["majority_f1"](calls, rare) == pytest.approx([f1[1]])
+    assert FROM_CALLS["macro_f1"](*counts, rare) == pytest.approx([f1.mean()])
+    assert FROM_CALLS["rare_f1"](*counts, rare) == pytest.approx([f1[0]])
+    assert FROM_CALLS["majority_f1"](*counts, rare) == pytest.approx([f1[1]])
     expected = balanced_accuracy_score(truth, called)
-    assert FROM_CALLS["balanced_accuracy"](calls, rare) == pytest.approx([expected])
-    assert FROM_CALLS["accuracy"](calls, rare) == pytest.approx([0.7])
+    assert FROM_CALLS["balanced_accuracy"](*counts, rare) == pytest.approx([expected])
+    assert FROM_CALLS["accuracy"](*counts, rare) == pytest.approx([0.7])
 
 
 def test_a_block_finds_its_part_of_other_tables():

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from scdiff_bench.commands.run import main
+from scdiff_bench.commands import main
 from scdiff_bench.running import store
 from scdiff_bench.running.results import stored
 from scdiff_bench.running.runner import load_datasets, make_units, run
@@ -121,8 +121,8 @@ def test_a_study_goes_on_from_its_archive(make_config, folder):
     for one, two in ((whole.rows, again.rows), (whole.classes, again.classes)):
         one, two = (table.drop(columns=timed, errors="ignore") for table in (one, two))
         pd.testing.assert_frame_equal(one, two, rtol=1e-6)
-    assert json.dumps(whole.tallies["confusion"].tolist()) == json.dumps(
-        again.tallies["confusion"].tolist()
+    assert json.dumps(whole.confusion_counts["confusion"].tolist()) == json.dumps(
+        again.confusion_counts["confusion"].tolist()
     )
 
 
@@ -133,9 +133,9 @@ def test_every_page_packs_its_units(make_config, tmp_path, monkeypatch, capsys):
     text += "split: {kind: repeated_stratified_cv, n_splits: 3}\nstrategies: "
     config = tmp_path / "few.yaml"
     config.write_text(text + "[none, class_weight, smote]\n")
-    command = [str(config), "--jobs", "1", "--out", str(tmp_path / "reports")]
+    command = ["run", str(config), "--jobs", "1", "--out", str(tmp_path / "reports")]
     command += ["--tracking-uri", f"sqlite:///{tmp_path / 'runs.db'}"]
-    monkeypatch.setattr("scdiff_bench.commands.run.log_study", lambda *given: "none")
+    monkeypatch.setattr("scdiff_bench.commands.plans.log_study", lambda *given: "none")
     assert main(command) == 0
     assert "9 finished units" in capsys.readouterr().out
     folder = tmp_path / "reports" / "few"

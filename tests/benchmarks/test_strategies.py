@@ -37,7 +37,7 @@ def resample(name, X, y, sampling_strategy="auto", **params):
 
 
 def test_which_strategies_are_trivial():
-    assert [name for name, entry in STRATEGIES.items() if entry.trivial] == TRIVIAL
+    assert [name for name, entry in STRATEGIES.items() if entry.baseline] == TRIVIAL
     assert [name for name, entry in STRATEGIES.items() if entry.control] == ["oracle", "null"]
     assert [name for name, entry in STRATEGIES.items() if entry.package] == [
         "latent_gaussian",
@@ -164,7 +164,7 @@ def test_the_null_shuffles_labels_and_nothing_else(dataset):
     np.testing.assert_array_equal(y_null[:n], dataset.y)
     assert Counter(y_null.tolist()) == Counter(y.tolist())
     assert (y_null[n:] != y[n:]).mean() > 0.3
-    with pytest.raises(ValueError, match=r"Only class 'D' was topped up"):
+    with pytest.raises(ValueError, match=r"Only class 'D' was oversampled"):
         resample("null", *cells(dataset), {"D": 40}, of="smote")
     assert isinstance(build_strategy("null", "auto", 0, {"of": "smote"}).sampler, ShuffledLabels)
 
@@ -172,7 +172,7 @@ def test_the_null_shuffles_labels_and_nothing_else(dataset):
 def test_parameters_are_checked():
     check_params("smote", {"k_neighbors": 3})
     check_params("scvi", {"epochs": 3})
-    with pytest.raises(ValueError, match=r"Strategy 'none' has no parameter 'x'. There is none"):
+    with pytest.raises(ValueError, match=r"'none' has no parameter 'x'. None are available"):
         check_params("none", {"x": 1})
     with pytest.raises(ValueError, match=r"Did you mean 'shrinkage'"):
         check_params("random_oversampler", {"shrinking": 1})

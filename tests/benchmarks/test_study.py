@@ -9,16 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scdiff_bench.commands import run as cli
+from scdiff_bench import commands as cli
+from scdiff_bench.commands import console
 from scdiff_bench.config.study import load_config
+from scdiff_bench.pages import study_page
+from scdiff_bench.pages.sentences import sentences
+from scdiff_bench.pages.stated_versions import stated_version
 from scdiff_bench.running import runner
+from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.catalogue import Entry
+from scdiff_bench.versions import ResultsVersion
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
+STATED = "Computed with results version 1 of the cells and 1 of the harness."
 PAGE = Path("reports/toy_study/index.html")
 RAW = {
     "name": "toy_study",
@@ -45,12 +52,12 @@ def start(tmp_path, make_config, monkeypatch):
     def noisy_copies(sampling_strategy, random_state, **params):
         return strategies.random_oversampler(sampling_strategy, random_state, shrinkage=0.5)
 
-    monkeypatch.setitem(strategies.STRATEGIES, "diffusion", Entry(noisy_copies, trivial=False))
+    monkeypatch.setitem(strategies.STRATEGIES, "diffusion", Entry(noisy_copies, baseline=False))
 
     def run(*arguments, **changes):
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
         where = [] if "--tracking-uri" in arguments else ["--tracking-uri", uri(tmp_path)]
-        return cli.main(["toy.yaml", "--jobs", "1", *where, *arguments])
+        return cli.main(["run", "toy.yaml", "--jobs", "1", *where, *arguments])
 
     return run
 
@@ -112,16 +119,42 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert page.outside == []
     text = re.sub(r"\s+", " ", " ".join(page.text))
     assert "A toy <study>" in text
-    assert text.index("Verdict: toy, 4 training cells per rare type") < text.index("Differences in")
-    assert "leads with" in text
-    assert text.index("Where it helps, where not") < text.index("Verdict: toy")
-    assert re.search(r"diffusion against the best trivial arm: clearly better in \d", text)
-    assert re.search(r"diffusion − best trivial: [+−]0\.\d{3} \[", text)
+    assert text.index("Comparison: toy, 4 training cells per rare type") < text.index(
+        "Differences in"
+    )
+    assert "has the best mean" in text
+    assert text.index("Where it helps, where not") < text.index("Comparison: toy")
+    assert re.search(r"diffusion against the best baseline: clearly better in \d", text)
+    assert re.search(r"diffusion − best baseline: [+−]0\.\d{3} \[", text)
     assert re.search(r"no clear difference|better|worse", text)
     assert "kNN cannot weight classes" in text
     assert "k_neighbors lowered from 5 to 3: class 'D' has 4 cells" in text
     assert rows["dataset_digest"].iloc[0] in text
     assert html.count("<svg ") == 4  # dots and calibration, for two classifiers
+    assert '<meta name="results-version" content="cells=1 harness=1">' in html
+    assert STATED in text
+    assert (folder / "table.md").read_text().rstrip().endswith(STATED)
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
+    assert (rows[["results_cells", "results_harness"]] == 1).all(axis=None)
+
+
+def test_the_page_is_made_of_what_a_notebook_reads(start, tmp_path):
+    assert start() == 0
+    folder = tmp_path / "reports" / "toy_study"
+    study = read_study("reports/toy_study")
+    assert study_page.render(study) == (folder / "index.html").read_text()
+    assert study.findings == sentences(study.summary())
+    assert study.summary() is study.summary()
+    assert study.results == ResultsVersion(1, 1)
+    assert study.progress == (8, 8)
+    rows = pd.read_parquet(folder / "rows.parquet")
+    (block,) = study.summary().blocks
+    wide = study.summary().with_baseline(block, "knn", "rare_f1")
+    mine = rows[rows["classifier"] == "knn"].pivot(
+        index="fold_index", columns="strategy", values="rare_f1"
+    )
+    for name in RAW["strategies"]:
+        assert wide[name].tolist() == mine[name].tolist()
 
 
 def test_mlflow_has_the_whole_study(start, tmp_path):
@@ -138,6 +171,8 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
     assert parent.data.params["split.n_other"] == "40"
     assert json.loads(parent.data.params["strategies"]) == RAW["strategies"]
     assert "version.scikit-learn" in parent.data.tags
+    assert parent.data.tags["version.results.cells"] == "1"
+    assert parent.data.tags["version.results.harness"] == "1"
     names = {f.path for f in client.list_artifacts(parent.info.run_id)}
     assert {"rows.parquet", "classes.parquet", "index.html", "table.csv", "toy_n4.png"} <= names
 
@@ -215,8 +250,8 @@ def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):
     monkeypatch.setattr(runner, "run_unit", stops)
     assert start("--force") == cli.STOPPED == 130
     said = capsys.readouterr().err
-    assert "3 of 8 units are kept" in said
-    assert "python -m benchmarks toy.yaml --jobs 1 --tracking-uri" in said
+    assert "3 of 8 units are stored" in said
+    assert "scdiff-bench run toy.yaml --jobs 1 --tracking-uri" in said
     assert "--force" not in said
     monkeypatch.setattr(runner, "run_unit", real)
     assert start() == 0
@@ -260,7 +295,7 @@ def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
     assert said.count("--report-only") == 0  # the command to go on with
     text = " ".join(" ".join(Page(PAGE.read_text(encoding="utf-8")).text).split())
     assert "The study is not complete: 5 of 8 units are done." in text
-    assert "the 1 folds that every strategy has finished" in text
+    assert "the 1 fold that every strategy has finished" in text
     index = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
     assert "3 units still to be computed" in index
     monkeypatch.setattr(runner, "run_unit", real)
@@ -274,7 +309,7 @@ def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
 def test_the_summary_of_a_study_with_an_arm_still_to_be_computed(start):
     assert start() == 0
     rows = pd.read_parquet(PAGE.with_name("rows.parquet"))
-    said = cli.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
+    said = console.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
     (line,) = [line for line in said.splitlines() if line.startswith("smote")]
     assert line.split() == ["smote", "-", "-"]
 
@@ -290,11 +325,14 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     knn = rows[rows["classifier"] == "knn"]
     means = knn.groupby(["study", "n", "strategy"])["macro_f1"].mean().unstack()
     expected = means.rank(axis=1, ascending=False).mean()
-    found = table[table["classifier"] == "knn"].set_index("arm")
+    found = table[table["classifier"] == "knn"].set_index("strategy")
     assert (found["blocks"] == 4).all()
-    for arm in RAW["strategies"]:
-        assert found.loc[arm, "rank"] == pytest.approx(expected[arm])
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
+    for strategy in RAW["strategies"]:
+        assert found.loc[strategy, "rank"] == pytest.approx(expected[strategy])
+    assert stated_version(Path("reports/ranks/index.html")) == ResultsVersion(1, 1)
     page = Page(Path("reports/ranks/index.html").read_text(encoding="utf-8"))
+    assert STATED in " ".join(page.text)
     assert page.open == []
     assert "kNN: mean rank over 4 comparisons" in " ".join(page.text)
     assert page.outside == ["../one/index.html", "../two/index.html"]
@@ -304,7 +342,7 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     assert "has no study.json" in capsys.readouterr().err
     assert start(name="few", strategies=["none", "smote"]) == 0
     assert cli.main(["ranks", "reports/one", "reports/few"]) == cli.BAD_INPUT
-    assert "share 2 arms (none, smote), and at least 3 are needed" in capsys.readouterr().err
+    assert "share 2 strategies (none, smote); at least 3 are needed" in capsys.readouterr().err
 
 
 def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
@@ -324,16 +362,18 @@ def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
     expected = np.mean([wide["diffusion"].iloc[i] - bar.iloc[i][best[i]] for i in range(2)])
     found = table.query("dataset == 'toy (one)' and n == 3 and score == 'macro_f1'")
     assert found.set_index("classifier").loc["knn", "lead"] == pytest.approx(expected, abs=1e-4)
+    assert (table[["results_cells", "results_harness"]] == 1).all(axis=None)
     html = Path("reports/when_to_use/index.html").read_text(encoding="utf-8")
+    assert stated_version(Path("reports/when_to_use/index.html")) == ResultsVersion(1, 1)
     page = Page(html)
     assert page.open == []
     assert page.outside == ["../one/index.html", "../two/index.html"]
     assert "up to 20 cells of a type" in " ".join(page.text)
     assert "When to use it: diffusion" in Path("reports/index.html").read_text()
     capsys.readouterr()
-    assert cli.main(["when", *folders, "--arm", "smot"]) == cli.BAD_INPUT
-    assert "those are none, class_weight, smote, diffusion" in capsys.readouterr().err
+    assert cli.main(["when", *folders, "--strategy", "smot"]) == cli.BAD_INPUT
+    assert "They share none, class_weight, smote, diffusion" in capsys.readouterr().err
     folds = {"kind": "repeated_stratified_cv", "n_splits": 2}
     assert start(name="three", split=folds, scores=["macro_f1"]) == 0
     assert cli.main(["when", "reports/three"]) == cli.BAD_INPUT
-    assert "Needs learning curves" in capsys.readouterr().err
+    assert "None of these studies is a learning curve" in capsys.readouterr().err

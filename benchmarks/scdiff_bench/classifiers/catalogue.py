@@ -1,4 +1,4 @@
-"""Classifiers: what the strategies are judged by."""
+"""Classifiers that strategies are compared on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
 from scdiff_bench.classifiers.learners import CalibratedSVM, UpToPCA, WeightedMLP
-from scdiff_bench.config.messages import choose
+from scdiff_bench.messages import choose
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -41,7 +41,7 @@ class Entry:
 def logistic_regression(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
     """Multinomial logistic regression on the values as they are."""
     # Of C = .003 to 1, the value at which class weights with tuned thresholds did best over a
-    # rare-cell draw and a cross-validation: the bar that the other strategies have to pass.
+    # rare-cell draw and a cross-validation: the strongest baseline for the other strategies.
     return LogisticRegression(
         C=0.03, max_iter=5000, class_weight=class_weight, random_state=random_state
     )

@@ -1,4 +1,4 @@
-"""``python -m benchmarks sync``: send studies that are on disk to MLflow."""
+"""``scdiff-bench sync``: send studies that are on disk to MLflow."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scdiff_bench.commands import BAD_INPUT, FAILED
+from scdiff_bench.commands.run import add_tracking_uri
 from scdiff_bench.running.finished_study import FILE, read_study
 from scdiff_bench.tracking.models import saved_generators
-from scdiff_bench.tracking.tracking import DEFAULT_URI, TrackingError, is_logged, log_study
-
-FAILED, BAD_INPUT = 1, 2
+from scdiff_bench.tracking.runs import TrackingError, is_logged, log_study
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command's parser.
-
-    Returns
-    -------
-    ArgumentParser
-        Folders, address, and whether to send again what is there.
-    """
+    """Return the command's parser."""
     found = argparse.ArgumentParser(
-        prog="python -m benchmarks sync",
-        description="Send finished studies to MLflow, for example after a server was away. "
-        "Nothing is computed; what a server has already is left out.",
+        prog="scdiff-bench sync",
+        description="Send finished comparisons of strategies to MLflow, for example after a server "
+        "was away. Nothing is computed; what the server has already is left out.",
     )
     found.add_argument(
         "folders", type=Path, nargs="*", help="folders of studies (default: all in reports/)"
     )
-    found.add_argument("--tracking-uri", default=DEFAULT_URI, help="of MLflow (%(default)s)")
+    add_tracking_uri(found)
     found.add_argument("--force", action="store_true", help="send again what is there already")
     return found
 
@@ -41,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     Parameters
     ----------
     argv : sequence of str
-        Arguments.
+        Arguments of the command.
 
     Returns
     -------
@@ -56,12 +50,12 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     if not studies:
-        print("No finished study in reports/; name a folder.")
+        print("There is no finished study in reports/. Name a folder: scdiff-bench sync FOLDER")
     uri = arguments.tracking_uri
     for folder, study in studies:
         try:
             if not arguments.force and is_logged(uri, study.config, study.rows):
-                print(f"{folder}: is in {uri} already")
+                print(f"{folder}: {uri} has it already")
                 continue
             run_id = log_study(
                 uri,

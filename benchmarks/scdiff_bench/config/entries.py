@@ -1,4 +1,4 @@
-"""Entries of a config: each is checked by itself, with an error that names the nearest."""
+"""Entries of a config, each checked by itself; errors name the nearest valid name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scdiff_bench.config.messages import choose
 from scdiff_bench.data.datasets import DATASETS
 from scdiff_bench.evaluation.splits import SPLITS
+from scdiff_bench.messages import choose
 from scdiff_bench.strategies.catalogue import STRATEGIES, check_params
 
 SAMPLING_STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
@@ -38,12 +38,12 @@ class StrategySpec:
     params : dict
         Its parameters.
     thresholds : bool
-        Whether a second arm has its thresholds tuned after it.
+        Whether it is compared with tuned thresholds too.
     share : float
-        New cells, as a share of what ``sampling_strategy`` asks for.
+        Synthetic cells, as a fraction of what ``sampling_strategy`` asks for.
     draws : int or None
-        Draws or repeats in which it is run, the first ones; None for all. For a null, whose mean
-        needs less precision than what is compared.
+        Repeats of the split in which it is run, the first ones; None for all. For a negative
+        control, whose mean needs less precision than what is compared.
     """
 
     label: str
@@ -54,7 +54,7 @@ class StrategySpec:
     draws: int | None = None
 
     @property
-    def arms(self) -> tuple[str, ...]:
+    def compared(self) -> tuple[str, ...]:
         """Labels of what is compared: the strategy, and the same with tuned thresholds."""
         if not self.thresholds:
             return (self.label,)
@@ -63,22 +63,7 @@ class StrategySpec:
 
 
 def list_of(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Any]:
-    """Return a list of a config, with at least one entry.
-
-    Parameters
-    ----------
-    raw : mapping
-        The config.
-    key : str
-        Which list.
-    default : list, optional
-        Where the key is not there.
-
-    Returns
-    -------
-    list
-        As it stands.
-    """
+    """Return a list of a config, with at least one entry."""
     value = raw.get(key, default)
     if not isinstance(value, list) or not value:
         raise ValueError(f"{key}={value!r} must be a list with at least one entry.")
@@ -86,58 +71,22 @@ def list_of(raw: Mapping[str, Any], key: str, default: list[Any] | None = None) 
 
 
 def unique(rule: str, names: list[str]) -> None:
-    """Raise an error if a name is there twice.
-
-    Parameters
-    ----------
-    rule : str
-        What the names are of.
-    names : list of str
-        Names.
-    """
+    """Raise an error if a name is listed twice."""
     for name in names:
         if names.count(name) > 1:
             label = " Give one of them another label." if rule == "strategy" else ""
-            raise ValueError(f"{rule} {name!r} is there twice.{label}")
+            raise ValueError(f"{rule} {name!r} is listed twice.{label}")
 
 
 def whole(key: str, value: Any, least: int) -> int:
-    """Return a whole number that is large enough.
-
-    Parameters
-    ----------
-    key : str
-        Name in errors.
-    value : object
-        What was given.
-    least : int
-        Smallest valid value.
-
-    Returns
-    -------
-    int
-        The value.
-    """
+    """Return a whole number that is large enough."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{key}={value!r} must be a whole number of at least {least}.")
     return value
 
 
 def dataset_of(entry: Any, folder: Path) -> DatasetSpec:
-    """Return a data set: a name, or a file with its label key.
-
-    Parameters
-    ----------
-    entry : object
-        As in the config.
-    folder : Path
-        Folder that its path is relative to.
-
-    Returns
-    -------
-    DatasetSpec
-        Checked, not loaded.
-    """
+    """Return a data set: a name, or a file with its label key."""
     if not isinstance(entry, Mapping):
         return DatasetSpec(choose("data set", entry, DATASETS))
     for key in entry:
@@ -181,7 +130,9 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
     if not isinstance(thresholds, bool):
         raise ValueError(f"thresholds={thresholds!r} of strategy {name!r} must be true or false.")
     if name.endswith("thresholds") and thresholds:
-        raise ValueError(f"Strategy {name!r} tunes thresholds already; leave the key out.")
+        raise ValueError(
+            f"Strategy {name!r} tunes thresholds already. Leave the key 'thresholds' out."
+        )
     numbers = isinstance(shares, list) and all(
         isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in shares
     )
@@ -193,8 +144,8 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
         draws = whole(f"draws of strategy {name!r}", draws, 1)
         if not STRATEGIES[name].control or name == "oracle":
             raise ValueError(
-                f"draws={draws} of strategy {name!r}: what is compared needs the same folds; only "
-                f"a null may have fewer. Leave the key out."
+                f"draws={draws} of strategy {name!r}: strategies are compared on the same folds; "
+                f"only the negative control 'null' may have fewer. Leave the key out."
             )
     return [
         StrategySpec(
@@ -210,21 +161,12 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
 
 
 def sampling_strategy_of(value: Any) -> str | dict[str, int]:
-    """Return which classes are topped up.
-
-    Parameters
-    ----------
-    value : object
-        As in the config.
-
-    Returns
-    -------
-    str or dict
-        As imbalanced-learn wants it.
-    """
+    """Return which classes are oversampled."""
     if isinstance(value, Mapping):
         if not value:
-            raise ValueError("sampling_strategy={} names no type. Use 'auto', or type: cells.")
+            raise ValueError(
+                "sampling_strategy={} names no type. Use 'auto', or a mapping of type to cells."
+            )
         return {str(k): whole(f"sampling_strategy[{k!r}]", v, 1) for k, v in value.items()}
     return choose("sampling_strategy", value, SAMPLING_STRATEGIES)
 

@@ -21,8 +21,8 @@ from scdiff_bench.config.entries import (
     unique,
     whole,
 )
-from scdiff_bench.config.messages import choose
 from scdiff_bench.evaluation.scores import SCORES
+from scdiff_bench.messages import choose
 from scdiff_bench.strategies.catalogue import STRATEGIES
 
 T = TypeVar("T")
@@ -51,25 +51,25 @@ class Config:
     name, title, description : str
         Folder and experiment name; headline; what the study asks.
     seed : int
-        Every random number of the study comes from it.
+        Seed of every random number of the study.
     datasets : tuple of DatasetSpec
-        What is classified.
+        Whose cells are classified.
     split_kind : str
         A name in ``SPLITS``.
     split_params : dict
         Keywords of that split.
     sampling_strategy : str or dict
-        Which classes are topped up; the same for every strategy.
+        Which classes are oversampled; the same for every strategy.
     strategies : tuple of StrategySpec
         What is compared.
     classifiers : tuple of str
         What it is compared on.
     scores : tuple of str
-        Scores to show; the first is the main one.
+        Scores to show; the first is the one that strategies are compared by.
     n_genes : int or None
-        How many genes each fold keeps, chosen on its training cells; None keeps all.
+        How many genes each fold keeps, selected on its training set; None keeps all.
     raw : dict
-        The YAML file's own keys and values.
+        The keys and values of the YAML file.
     """
 
     name: str
@@ -87,33 +87,33 @@ class Config:
     raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def arms(self) -> tuple[str, ...]:
-        """Labels of everything that is compared, in order."""
-        return tuple(arm for s in self.strategies for arm in s.arms)
+    def compared(self) -> tuple[str, ...]:
+        """Labels of all that is compared, in order, those with tuned thresholds included."""
+        return tuple(name for s in self.strategies for name in s.compared)
 
     @property
-    def arm_strategies(self) -> dict[str, StrategySpec]:
-        """The strategy behind each of `arms`."""
-        return {arm: s for s in self.strategies for arm in s.arms}
+    def specs(self) -> dict[str, StrategySpec]:
+        """The strategy behind each of `compared`."""
+        return {name: s for s in self.strategies for name in s.compared}
 
     @property
-    def trivial_arms(self) -> tuple[str, ...]:
-        """Arms that need no learnt model of expression."""
-        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].trivial)
+    def baselines(self) -> tuple[str, ...]:
+        """Labels of those that need no learnt model of expression."""
+        return tuple(a for a, s in self.specs.items() if STRATEGIES[s.name].baseline)
 
     @property
-    def control_arms(self) -> tuple[str, ...]:
-        """Arms that are no strategies but controls."""
-        return tuple(a for a, s in self.arm_strategies.items() if STRATEGIES[s.name].control)
+    def controls(self) -> tuple[str, ...]:
+        """Labels of the positive and negative controls."""
+        return tuple(a for a, s in self.specs.items() if STRATEGIES[s.name].control)
 
     @property
     def main_score(self) -> str:
-        """The score that the verdict is about."""
+        """The score by which strategies are compared."""
         return self.scores[0]
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a config without checking it.
+    """Read a YAML file without checking what it holds.
 
     Parameters
     ----------
@@ -123,19 +123,19 @@ def read_yaml(path: Path) -> Any:
     Returns
     -------
     object
-        Whatever the file holds; a config is a mapping.
+        What the file holds; a config is a mapping.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is no YAML.
+        If the file is not valid YAML.
     """
     if not path.is_file():
         folder = path.parent
         there = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
-        hint = f" There: {', '.join(there)}." if there else ""
+        hint = f" Configs there: {', '.join(there)}." if there else ""
         raise FileNotFoundError(f"There is no config {path.name!r} in {folder.resolve()}.{hint}")
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -143,22 +143,23 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
 
 
-def read_with(path: Path, parse: Callable[[Any, Path], T]) -> T:
-    """Read a config and have it checked; errors begin with the file.
+def parse_with(parse: Callable[[Any, Path], T], raw: Any, path: Path) -> T:
+    """Check what a file holds; errors begin with the file.
 
     Parameters
     ----------
-    path : Path
-        A YAML file.
     parse : callable
         Takes what the file holds and its folder.
+    raw : object
+        What the file holds, from `read_yaml`.
+    path : Path
+        The file.
 
     Returns
     -------
     object
         What `parse` returns.
     """
-    raw = read_yaml(path)
     try:
         return parse(raw, path.parent)
     except ValueError as error:
@@ -183,9 +184,9 @@ def load_config(path: Path) -> Config:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is no YAML mapping, or a key or a value is not valid.
+        If the file is not a YAML mapping, or a key or a value is not valid.
     """
-    return read_with(path, parse_config)
+    return parse_with(parse_config, read_yaml(path), path)
 
 
 def parse_config(raw: Any, folder: Path) -> Config:
@@ -210,7 +211,7 @@ def parse_config(raw: Any, folder: Path) -> Config:
     scores = [choose("score", s, SCORES) for s in list_of(raw, "scores", default_scores)]
     strategies = [s for entry in list_of(raw, "strategies") for s in strategies_of(entry)]
     n_genes = raw.get("n_genes")
-    unique("strategy", [arm for s in strategies for arm in s.arms])
+    unique("strategy", [name for s in strategies for name in s.compared])
     unique("classifier", classifiers)
     unique("score", scores)
     return Config(
@@ -246,11 +247,13 @@ def parse_head(
         ``name``, ``title``, ``description``, ``seed`` and ``datasets``.
     """
     if not isinstance(raw, Mapping):
-        raise ValueError(f"a config is a mapping with the keys {', '.join(keys)}.")
+        raise ValueError(f"a config must be a mapping with the keys {', '.join(keys)}.")
     for key in raw:
         choose("key", key, keys)
     if missing := [key for key in required if raw.get(key) in (None, "", [])]:
-        raise ValueError(f"the key {missing[0]!r} is missing or empty. Needed: {required}.")
+        raise ValueError(
+            f"the key {missing[0]!r} is missing or empty. Required keys: {', '.join(required)}."
+        )
     name = raw["name"]
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ValueError(

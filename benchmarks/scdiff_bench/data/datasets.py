@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scdiff_bench.config.messages import choose, nearest
+from scdiff_bench.messages import choose, nearest
 
 DATA_ENV = "SCDIFF_DATA"
 GROUP_KEYS = ("donor", "sample", "batch", "condition")
@@ -53,7 +53,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What stays of a data set after the study: enough to describe and to log it.
+    """Description of a data set that stays with a finished study.
 
     Attributes
     ----------
@@ -104,8 +104,8 @@ def from_anndata(
 ) -> Dataset:
     """Turn an AnnData into a `Dataset`.
 
-    Integer values are taken for counts and brought to log1p CP10k over the genes of the file;
-    other values are taken as they are.
+    Integer values are taken for counts and normalised to log1p CP10k over the genes of the
+    file; other values are taken as they are.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def from_anndata(
         twice = adata.obs_names[adata.obs_names.duplicated()]
         raise ValueError(
             f"Data set {name!r}: {len(twice)} cell names repeat, the first is {twice[0]!r}. A cell "
-            "that is there twice could train and test. Remove the copies, or call "
+            "that occurs twice could be in both training and test set. Remove the copies, or call "
             "adata.obs_names_make_unique() if they are different cells."
         )
     if layer is not None:
@@ -194,7 +194,7 @@ def _log1p_cp10k(values: Any, name: str) -> tuple[NDArray[np.float32], str]:
     totals = dense.sum(axis=1, dtype=np.float64)
     if n_empty := int((totals == 0).sum()):
         raise ValueError(
-            f"Data set {name!r}: {n_empty} cells have no counts at all, so they cannot be "
+            f"Data set {name!r}: {n_empty} cells have no counts, so they cannot be "
             "normalised. Remove them: scanpy.pp.filter_cells(adata, min_counts=1)."
         )
     scaled = np.log1p(dense * (1e4 / totals)[:, None])
@@ -253,7 +253,7 @@ def from_h5ad(
 
 
 def pbmc68k_reduced() -> Dataset:
-    """Load 700 blood cells in 10 types that scanpy carries, log1p-normalised by their authors.
+    """Load 700 blood cells of 10 types that come with scanpy, log1p-normalised by their authors.
 
     Returns
     -------
@@ -293,8 +293,9 @@ def _shared(file: str, label_key: str = "cell_type", name: str = "") -> Callable
         path = folder / f"{file}.h5ad"
         if not path.is_file():
             raise FileNotFoundError(
-                f"Data set {title!r} needs the file {path.name!r}, sought in {folder.resolve()}. "
-                f"Set {DATA_ENV} to the folder that has it; the file is not part of this project."
+                f"Data set {title!r} needs the file {path.name!r}, which is not in "
+                f"{folder.resolve()}. "
+                f"It is not part of this project: set {DATA_ENV} to the folder that has it."
             )
         return from_h5ad(path, title, label_key)
 

@@ -1,4 +1,4 @@
-"""Choice of genes, inside the training part."""
+"""Selection of genes, within the training set."""
 
 from __future__ import annotations
 

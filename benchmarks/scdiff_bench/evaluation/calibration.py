@@ -1,4 +1,4 @@
-"""How far a classifier's probabilities can be believed."""
+"""Calibration of a classifier's probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BINS = 15
 def reliability_bins(
     truth: NDArray[np.int64], proba: NDArray[np.floating[Any]], bins: int = BINS
 ) -> NDArray[np.float64]:
-    """Return cells, mean confidence and share right, in bins of equal width.
+    """Return cells, mean confidence and accuracy, in bins of equal width.
 
     The confidence of a cell is the largest of its probabilities.
 
@@ -42,7 +42,7 @@ def reliability_bins(
 
 
 def expected_calibration_error(bins: NDArray[np.float64]) -> float:
-    """Return the mean distance between confidence and share right.
+    """Return the mean distance between confidence and accuracy.
 
     Parameters
     ----------

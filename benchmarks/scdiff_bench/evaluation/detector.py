@@ -1,4 +1,4 @@
-"""How well a forest can tell new cells from real ones that nothing was trained on."""
+"""How well a random forest tells synthetic cells from held-out real ones."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def detector_auc(
     real_labels: NDArray[np.str_],
     seed: int,
 ) -> float:
-    """Return the area under the ROC curve of a forest that looks for new cells.
+    """Return the area under the ROC curve of a random forest that detects synthetic cells.
 
-    As many new as real cells of every type are taken, so that types tell nothing. Up to 50
+    As many new as real cells of every type are taken, so that types carry no information. Up to 50
     principal components and the forest are fitted on three quarters of them.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Guards against test cells that reach the training part."""
+"""Guards against test cells that reach the training set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.evaluation.splits import Fold
 
 TOLERATED = 0.01
-"""Share of test cells that may have a twin by chance; shallow cells of few genes do."""
+"""Fraction of test cells that may have a copy by chance, as shallow cells of few genes do."""
 
 
 def require_unseen(generator: Any, data: Dataset, fold: Fold) -> None:
@@ -40,12 +40,12 @@ def require_unseen(generator: Any, data: Dataset, fold: Fold) -> None:
     if n := overlap(hashes, generator.training_hashes_):
         raise ValueError(
             f"The pretrained generator has seen {n} of the {len(fold.test)} test cells of fold "
-            f"{fold.name!r}. Train it on other cells."
+            f"{fold.name!r}. Train it on other cells, or leave the strategy out."
         )
 
 
 def require_apart(data: Dataset, fold: Fold, group_key: str | None = None) -> None:
-    """Raise an error if a test cell, its copy or its donor is in the training part.
+    """Raise an error if a test cell, its copy or its donor is in the training set.
 
     Parameters
     ----------
@@ -63,9 +63,13 @@ def require_apart(data: Dataset, fold: Fold, group_key: str | None = None) -> No
     """
     known = np.concatenate([fold.train, fold.reserve])
     if both := set(known.tolist()) & set(fold.test.tolist()):
-        raise ValueError(f"Fold {fold.name!r}: {len(both)} cells both train and test.")
+        raise ValueError(
+            f"Fold {fold.name!r}: {len(both)} cells are in both training and test set."
+        )
     if set(fold.train.tolist()) & set(fold.reserve.tolist()):
-        raise ValueError(f"Fold {fold.name!r}: cells set aside for the oracle also train.")
+        raise ValueError(
+            f"Fold {fold.name!r}: cells held out for the oracle are also in the training set."
+        )
     seen = {row.tobytes() for row in data.X[known]}
     copies = sum(row.tobytes() in seen for row in data.X[fold.test])
     if copies > TOLERATED * len(fold.test):
@@ -79,5 +83,5 @@ def require_apart(data: Dataset, fold: Fold, group_key: str | None = None) -> No
     groups = data.groups[group_key]
     if shared := sorted(set(groups[known]) & set(groups[fold.test])):
         raise ValueError(
-            f"Fold {fold.name!r}: {group_key} {str(shared[0])!r} both trains and tests."
+            f"Fold {fold.name!r}: {group_key} {str(shared[0])!r} is in both training and test set."
         )

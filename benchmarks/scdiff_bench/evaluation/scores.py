@@ -1,4 +1,4 @@
-"""Scores of one classifier on one test part."""
+"""Scores of one classifier on one test set."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def score(
 ) -> tuple[dict[str, float], list[dict[str, Any]], NDArray[np.float64]]:
     """Score one classifier.
 
-    Means over types are over the types that the test part has; a held-out donor may lack some.
+    Means over types are over those in the test set; a held-out donor may lack some.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def score(
     Returns
     -------
     tuple
-        The scores by name; one record per type in the test part with precision, recall, F1,
+        The scores by name; one record per type in the test set with precision, recall, F1,
         PR-AUC and support; and the bins of the reliability curve.
     """
     precision, recall, f1, support = precision_recall_fscore_support(

@@ -1,4 +1,4 @@
-"""How separate the rare types are from the others, whatever is done about them."""
+"""How well separated the rare types are from the others, before any augmentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEIGHBOURS = 15
 
 
 def separation(X: NDArray[np.float32], y: NDArray[np.str_], rare: Sequence[str], seed: int) -> Any:
-    """Return the share of a rare cell's neighbours that are of its own type.
+    """Return the fraction of a rare cell's neighbours that are of its own type.
 
     Neighbours are sought among real cells in up to 50 principal components. A type of fewer than
     16 cells has as many neighbours as it has other cells.
@@ -22,7 +22,7 @@ def separation(X: NDArray[np.float32], y: NDArray[np.str_], rare: Sequence[str],
     Parameters
     ----------
     X : ndarray, shape (cells, genes)
-        Real cells outside the test part: those that train and those set aside.
+        Real cells outside the test set: the training set, and cells held out for the oracle.
     y : ndarray of str, shape (cells,)
         Their types.
     rare : sequence of str
@@ -33,8 +33,8 @@ def separation(X: NDArray[np.float32], y: NDArray[np.str_], rare: Sequence[str],
     Returns
     -------
     float
-        Mean over the rare types: 1 for types on their own, about the type's share of all cells
-        for one that nothing tells apart. NaN without a rare type of two cells.
+        Mean over the rare types: 1 for types apart from all others, about the type's
+        share of all cells for one that cannot be told apart. NaN without a rare type of two cells.
     """
     Z = UpToPCA(50, random_state=seed).fit(X).transform(X)
     finder = NearestNeighbors().fit(Z)

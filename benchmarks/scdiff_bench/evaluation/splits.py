@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scdiff_bench.config.messages import choose, nearest
-from scdiff_bench.evaluation.folds import (
-    NOBODY,
-    Fold,
-    Groups,
-    Labels,
-    count_cells,
-    cut,
-    once,
-    rare_sets,
-    small_types,
-    title_of,
-)
+from numpy.typing import NDArray
+from scdiff_bench.messages import choose, nearest
 from sklearn.model_selection import (
     GroupKFold,
     LeaveOneGroupOut,
@@ -26,7 +16,64 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-__all__ = ["SPLITS", "Fold", "make_folds", "small_types"]
+Indices = NDArray[np.int64]
+Labels = NDArray[np.str_]
+Groups = Mapping[str, Labels]
+NOBODY: Indices = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of a data set into training and test cells.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the split.
+    index : int
+        Position within the split, from 0.
+    repeat : int
+        Repeat of the split; folds of one repeat share their random numbers.
+    train, test : ndarray of int
+        Positions of the cells, ascending.
+    rare : tuple of str
+        The types that the score ``rare_f1`` is taken over.
+    n : int or None
+        Training cells left of each rare type, where the split sets it.
+    reserve : ndarray of int
+        Cells that are in neither set: what the cut took away. Only the oracle sees them.
+    rare_set : str
+        Name of the set of rare types, where the split has several; else empty.
+    """
+
+    name: str
+    index: int
+    repeat: int
+    train: Indices
+    test: Indices
+    rare: tuple[str, ...]
+    n: int | None
+    reserve: Indices = field(default_factory=lambda: NOBODY)
+    rare_set: str = ""
+
+
+def small_types(y: NDArray[np.str_]) -> tuple[str, ...]:
+    """Return the types with fewer cells than half of the mean type.
+
+    Parameters
+    ----------
+    y : ndarray of str
+        Labels.
+
+    Returns
+    -------
+    tuple of str
+        Rarest first; the rarest type alone where none is that small.
+    """
+    types, counts = np.unique(y, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    small = [str(types[i]) for i in order if counts[i] < counts.mean() / 2]
+    return tuple(small or [str(types[order[0]])])
 
 
 def repeated_stratified_cv(
@@ -43,7 +90,7 @@ def repeated_stratified_cv(
     seed : int
         Seed of the study.
     n_splits, n_repeats : int
-        Folds, and how often the division is drawn anew.
+        Folds, and how often the cells are split at random.
 
     Yields
     ------
@@ -85,11 +132,11 @@ def rare_cell_draw(
     n_other: int | None = 2500,
     draws: int = 3,
 ) -> Iterator[Fold]:
-    """Cut the rare types to ``n`` training cells; the test half stays as it is.
+    """Subsample the rare types to ``n`` training cells; the test half keeps its proportions.
 
-    Every draw divides the cells anew into a stratified training half and test half. In the
+    Every repeat splits the cells into a stratified training half and test half. In the
     training half each rare type keeps ``n`` cells and the other types together ``n_other``, in
-    their own proportions. Within a draw the cells are nested: those of a smaller ``n`` are among
+    their own proportions. Within a repeat the cells are nested: those of a smaller ``n`` are among
     those of a larger one, and the other types' cells are the same.
 
     Parameters
@@ -101,13 +148,13 @@ def rare_cell_draw(
     seed : int
         Seed of the study.
     rare : list of str, or list of such lists
-        Types to cut; several sets of them are cut one after the other.
+        Types to subsample; of several sets, one at a time.
     n : list of int
         Training cells to leave of each.
     n_other : int or None
         Training cells of all other types together; None keeps them all.
     draws : int
-        How many draws.
+        How many repeats.
 
     Yields
     ------
@@ -154,7 +201,7 @@ def donor_held_out(
     n: list[int] | None = None,
     n_other: int | None = None,
 ) -> Iterator[Fold]:
-    """Test on donors that did not train; where asked, cut the rare types of the others.
+    """Test on held-out donors; where asked, subsample the rare types of the others.
 
     Parameters
     ----------
@@ -167,9 +214,9 @@ def donor_held_out(
     key : str
         Which of these columns.
     n_splits : int or None
-        Groups of donors that test in turn; None lets every donor test alone.
+        Groups of donors that are held out in turn; None holds out one donor at a time.
     rare : list of str, or list of such lists, or None
-        Types to cut and to score as rare; None scores the small types and cuts none.
+        Types to subsample and to score as rare; None scores the small types as they are.
     n : list of int or None
         Training cells to leave of each rare type; None leaves them all.
     n_other : int or None
@@ -190,7 +237,9 @@ def donor_held_out(
     types = np.unique(y)
     sets = rare_sets(rare, types) if rare else [small_types(y)]
     if n and not rare:
-        raise ValueError("split: n says how far to cut, but rare names no type. Name the types.")
+        raise ValueError(
+            f"split: n={n} needs the types to subsample. Name them under the key 'rare'."
+        )
     once("n", n or [])
     if n_splits is None:
         pairs = LeaveOneGroupOut().split(y, y, donors)
@@ -201,8 +250,9 @@ def donor_held_out(
         held = ", ".join(np.unique(donors[test]))
         if lost := sorted(set(y[test]) - set(y[pool])):
             raise ValueError(
-                f"Type {str(lost[0])!r} is only in {key} {held}; with that held out nothing is "
-                "left to learn it from. Leave the type out of the data, or use another split."
+                f"Type {str(lost[0])!r} occurs only in {key} {held}; with that held out no cell "
+                f"of it "
+                "is left for training. Leave the type out of the data, or use another split."
             )
         shuffled = np.random.default_rng([seed, turn]).permutation(pool)
         for names in sets:
@@ -220,7 +270,9 @@ def donor_held_out(
 def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels:
     """Return the donor of each cell, checked."""
     if key not in groups:
-        raise ValueError(f"There is no column {key!r} to hold donors out. {nearest(key, groups)}")
+        raise ValueError(
+            f"There is no column {key!r} to hold donors out by. {nearest(key, groups)}"
+        )
     donors = groups[key]
     names = np.unique(donors)
     if len(names) < max(2, n_splits or 2):
@@ -231,10 +283,106 @@ def _donors(y: Labels, groups: Groups, key: str, n_splits: int | None) -> Labels
     for name in names:
         if len(only := np.unique(y[donors == name])) == 1:
             raise ValueError(
-                f"{key.capitalize()} {str(name)!r} has cells of one type alone ({only[0]}); a test "
-                f"on it compares nothing. Leave it out of the data, or join it to another {key}."
+                f"{key.capitalize()} {str(name)!r} has cells of one type only ({only[0]}), so it "
+                f"cannot be a test set. Leave it out of the data, or merge it with another {key}."
             )
     return donors
+
+
+def rare_sets(rare: Sequence[Any], types: Labels) -> list[tuple[str, ...]]:
+    """Return the sets of rare types, whether one or several were given.
+
+    Parameters
+    ----------
+    rare : list of str, or list of such lists
+        As a config gives them.
+    types : ndarray of str
+        Types of the data set.
+
+    Returns
+    -------
+    list of tuple of str
+        One tuple per set.
+    """
+    sets = [tuple(r) for r in rare] if isinstance(rare[0], list | tuple) else [tuple(rare)]
+    for names in sets:
+        once("rare", names)
+        for name in names:
+            choose("rare type", name, [str(t) for t in types])
+    once("rare", sets)
+    return sets
+
+
+def title_of(names: tuple[str, ...], sets: list[tuple[str, ...]]) -> str:
+    """Return a name for a set of rare types; empty where there is no other."""
+    return " + ".join(names) if len(sets) > 1 else ""
+
+
+def once(key: str, values: Sequence[Any]) -> None:
+    """Raise an error if a list names something twice."""
+    twice = [v for i, v in enumerate(values) if v in values[:i]]
+    if twice:
+        raise ValueError(f"split.{key} lists {twice[0]!r} twice. List each value once.")
+
+
+def cut(
+    shuffled: Indices, y: Labels, rare: tuple[str, ...], n: Sequence[int], n_other: int | None
+) -> Iterator[tuple[int, Indices, Indices]]:
+    """Subsample the rare types to n cells each.
+
+    Parameters
+    ----------
+    shuffled : ndarray of int
+        Cells outside the test set; their order decides which stay.
+    y : ndarray of str
+        Labels of all cells.
+    rare : tuple of str
+        Types to subsample.
+    n : sequence of int
+        Cells to leave of each.
+    n_other : int or None
+        Cells of all other types together.
+
+    Yields
+    ------
+    tuple
+        n, the training cells, and what the cut took away; nested over n.
+    """
+    is_rare = np.isin(y[shuffled], rare)
+    others = _proportional(shuffled[~is_rare], y, n_other)
+    for size in sorted(n):
+        parts = [others]
+        for name in rare:
+            cells = shuffled[y[shuffled] == name]
+            if len(cells) < size:
+                raise ValueError(
+                    f"Type {name!r} has {count_cells(len(cells))} in the training half; n={size} "
+                    f"needs at least {size}. Use n={len(cells)} or fewer."
+                )
+            parts.append(cells[:size])
+        train = np.sort(np.concatenate(parts))
+        yield size, train, np.setdiff1d(shuffled, train)
+
+
+def _proportional(cells: Indices, y: NDArray[np.str_], total: int | None) -> Indices:
+    """Take ``total`` of the shuffled cells, by largest remainders of each type's share."""
+    if total is None:
+        return cells
+    if total > len(cells):
+        raise ValueError(
+            f"n_other={total}, but the training half has {count_cells(len(cells))} of the other "
+            f"types. Use n_other={len(cells)} or fewer, or null for all of them."
+        )
+    types, counts = np.unique(y[cells], return_counts=True)
+    share = counts * total / counts.sum()
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: total - quota.sum()]] += 1
+    return np.concatenate([cells[y[cells] == t][:q] for t, q in zip(types, quota, strict=True)])
+
+
+def count_cells(count: int) -> str:
+    """Return a number of cells in words."""
+    return f"{count} cell" if count == 1 else f"{count} cells"
 
 
 SPLITS: dict[str, Callable[..., Iterator[Fold]]] = {

@@ -1,7 +1,7 @@
-"""Studies of the generator itself: what it makes, beside real cells it never saw.
+"""Studies of the generator itself: its cells, beside held-out real cells.
 
-A config with the key ``study`` is run by ``python -m benchmarks CONFIG`` like any other: its
-units are computed in parallel, kept one by one, and not computed twice; rows, tables, figures
+A config with the key ``study`` is run by ``scdiff-bench run CONFIG`` like any other: its
+units are computed in parallel, stored one by one, and not computed twice; rows, tables, figures
 and a page go to ``reports/NAME/``, parameters, figures and files to MLflow.
 
 To add a study, make a folder with two modules; nothing else has to know of them.
@@ -31,7 +31,7 @@ whose status is "ok"; where a unit has failed they are fewer, and there may be n
 - ``tables(rows) -> list of Table``: numbers go to the page, ``table.md`` and MLflow;
 - ``pictures(rows, arrays) -> list of Picture``: functions that draw on a matplotlib figure;
   ``arrays`` has the arrays of the units that gave some, under the unit's name;
-- ``NOTES``: how the study was done and what its figures cannot say, a list of sentences.
+- ``NOTES``: how the study was done and what its numbers cannot say, a list of sentences.
 
 `parts` has the classes and `means`, `models` builds the generator from a config. A study imports
 nothing else of this package, but for helpers of its own, which stand in its folder.

@@ -7,34 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from scdiff_bench.config.messages import choose
-from scdiff_bench.config.study import parse_head, read_with
+from scdiff_bench.config.study import parse_head
 from scdiff_bench.generator_studies.parts import StudyConfig
 from scdiff_bench.generator_studies.registry import STUDIES
+from scdiff_bench.messages import choose
 
 KEYS = ("name", "title", "description", "seed", "datasets", "study", "params")
 REQUIRED = ("name", "title", "datasets", "study")
-
-
-def load_study_config(path: Path) -> StudyConfig:
-    """Read and check a config with the key ``study``.
-
-    Parameters
-    ----------
-    path : Path
-        A YAML file.
-
-    Returns
-    -------
-    StudyConfig
-        With all defaults filled in.
-
-    Raises
-    ------
-    ValueError
-        If a key or a value is not valid.
-    """
-    return read_with(path, parse_study_config)
 
 
 def parse_study_config(raw: Any, folder: Path) -> StudyConfig:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scdiff_bench.config.messages import choose
-from scdiff_bench.config.objects import with_objects
+from scdiff_bench.messages import choose
+from scdiff_bench.strategies.objects import with_objects
 
 from scdiff_augment import LatentDiffusion
 

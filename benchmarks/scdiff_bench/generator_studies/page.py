@@ -12,12 +12,12 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.parts import Arrays, Finding, Picture, StudyConfig, Table
 from scdiff_bench.generator_studies.registry import STUDIES, Study
 from scdiff_bench.pages.figures import inline_svg, save_figure
-from scdiff_bench.pages.report import environment
+from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label
 from scdiff_bench.running.store import write_text, write_with
-from scdiff_bench.versions import versions
+from scdiff_bench.versions import results_version, versions
 
-MISSING = Finding("No verdict", "Every unit failed, so there is nothing to judge.", "", "warning")
+MISSING = Finding("No findings", "Every unit failed, so there are no results.", "", "warning")
 
 
 def write_study(
@@ -106,6 +106,7 @@ def render(
             failures=list(zip(failed["unit_name"], failed["error"], strict=True)),
             seconds=rows.drop_duplicates("unit").get("unit_seconds"),
             versions=versions(),
+            results=results_version(),
             total=rows["unit"].nunique(),
             counted="units",
             n_failed=len(failed),
@@ -116,56 +117,22 @@ def render(
 def verdict(study: Study, good: pd.DataFrame) -> list[Finding]:
     """Return a study's findings, or that there is none.
 
-    Parameters
-    ----------
-    study : Study
-        The study.
-    good : DataFrame
-        Rows that did not fail.
-
-    Returns
-    -------
-    list of Finding
-        At least one.
+    Examples
+    --------
+    >>> rows = pd.read_parquet("reports/fidelity/rows.parquet")  # doctest: +SKIP
+    >>> verdict(STUDIES["fidelity"], rows[rows["status"] == "ok"])[0].outcome  # doctest: +SKIP
+    'missed'
     """
     return study.verdict(good) if len(good) else [MISSING]
 
 
 def tables(study: Study, good: pd.DataFrame) -> list[Table]:
-    """Return a study's tables, none where every unit failed.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    good : DataFrame
-        Rows that did not fail.
-
-    Returns
-    -------
-    list of Table
-        In the study's order.
-    """
+    """Return a study's tables, none where every unit failed."""
     return study.tables(good) if len(good) else []
 
 
 def markdown(config: StudyConfig, study: Study, good: pd.DataFrame) -> str:
-    """Return verdict and tables as Markdown.
-
-    Parameters
-    ----------
-    config : StudyConfig
-        The study.
-    study : Study
-        What it is.
-    good : DataFrame
-        Rows that did not fail.
-
-    Returns
-    -------
-    str
-        One section per table.
-    """
+    """Return verdict and tables as Markdown."""
     lines = [f"# {config.title}", ""]
     lines += [f"- {sentence(finding)}" for finding in verdict(study, good)]
     for table in tables(study, good):
@@ -173,42 +140,18 @@ def markdown(config: StudyConfig, study: Study, good: pd.DataFrame) -> str:
         lines.append(f"|{'|'.join(['---'] * len(table.heads))}|")
         lines += [f"| {' | '.join(cells)} |" for cells in table.lines()]
         lines += ["", table.caption] if table.caption else []
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", results_version().sentence, ""])
 
 
 def sentence(finding: Finding) -> str:
-    """Return a finding as one line of text.
-
-    Parameters
-    ----------
-    finding : Finding
-        From a verdict.
-
-    Returns
-    -------
-    str
-        Title, text, target and outcome.
-    """
+    """Return a finding as one line of text."""
     target = f" Target: {finding.target}" if finding.target else ""
     outcome = f" ({finding.outcome})" if finding.outcome else ""
     return f"{finding.title}: {finding.text}{target}{outcome}"
 
 
 def text(study: Study, good: pd.DataFrame) -> str:
-    """Return what a run ends with on the command line.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    good : DataFrame
-        Rows that did not fail.
-
-    Returns
-    -------
-    str
-        Tables, then the verdict.
-    """
+    """Return what a run ends with on the command line."""
     lines: list[Any] = []
     for table in tables(study, good):
         shown = pd.DataFrame(table.lines(), columns=[label(h) for h in table.heads])

@@ -9,16 +9,14 @@ from pathlib import Path
 import pandas as pd
 from scdiff_bench.data.datasets import load_dataset
 from scdiff_bench.generator_studies import page
-from scdiff_bench.generator_studies.config import load_study_config
 from scdiff_bench.generator_studies.parts import Arrays, StudyConfig
 from scdiff_bench.generator_studies.registry import STUDIES
 from scdiff_bench.generator_studies.units import make_units, run_study_unit
+from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.running.results import frame
 from scdiff_bench.running.runner import compute
-from scdiff_bench.tracking.tracking import log_metrics
-from scdiff_bench.versions import versions
-
-__all__ = ["GeneratorStudy", "StudyResults", "load_study_config"]
+from scdiff_bench.tracking.runs import log_metrics
+from scdiff_bench.versions import results_version, versions
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,15 @@ class StudyResults:
         Arrays of the units that gave some, under the unit's name.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
+    missing : int
+        None ever is: the page needs all units.
     """
 
     rows: pd.DataFrame
     arrays: Mapping[str, Arrays]
     computed: int
     reused: int
+    missing: int = 0
 
     @property
     def good(self) -> pd.DataFrame:
@@ -55,21 +56,26 @@ class GeneratorStudy:
         The study.
     """
 
-    culprit = "unit_name"
+    in_parts, culprit = False, "unit_name"
 
     def __init__(self, config: StudyConfig) -> None:
         self.config = config
         self.study = STUDIES[config.study]
 
     def load(self) -> None:
+        """Read the data sets, and list what is to be computed."""
         specs = self.config.datasets
         self.datasets = [load_dataset(d.name, d.path, d.label_key, d.layer) for d in specs]
         self.units = make_units(self.config, self.datasets)
 
-    def run(self, folder: Path, jobs: int, force: bool) -> StudyResults:
+    def run(
+        self, folder: Path, jobs: int, force: bool, minutes: float | None = None
+    ) -> StudyResults:
+        """Compute the units that are missing; there is no stopping early."""
         name, units = self.config.name, self.units
         done = compute(name, units, folder, run_study_unit, jobs, force)
-        rows = [row for result in done.results for row in result["rows"]]
+        now = results_version().columns  # units of before rows stated them; their keys are of now
+        rows = [now | row for result in done.results for row in result["rows"]]
         if self.study.annotate is not None:
             rows = [row | self.study.annotate(self.config, row) for row in rows]
         return StudyResults(
@@ -79,13 +85,23 @@ class GeneratorStudy:
             reused=done.reused,
         )
 
+    def stored(self, folder: Path) -> StudyResults:
+        """Refuse: a page needs all units, which `run` takes from disk where they are there."""
+        raise ValueError(f"{self.config.name!r} is a study of the generator; run it instead.")
+
     def write(self, results: StudyResults, folder: Path) -> list[Path]:
-        return page.write_study(self.config, self.datasets, results.rows, results.arrays, folder)
+        """Write tables, figures and the page, and list the study in the index."""
+        rows, arrays = results.rows, results.arrays
+        files = page.write_study(self.config, self.datasets, rows, arrays, folder)
+        write_index(folder.parent)
+        return files
 
     def summary(self, results: StudyResults) -> str:
+        """Return what the run ends with on the command line."""
         return page.text(self.study, results.good)
 
-    def log(self, uri: str, results: StudyResults, files: list[Path]) -> str:
+    def log(self, uri: str, results: StudyResults, files: list[Path], folder: Path) -> str:
+        """Send the numbers of the tables, and all files, to MLflow."""
         metrics: dict[str, float] = {}
         for table in page.tables(self.study, results.good):
             metrics |= table.metrics()

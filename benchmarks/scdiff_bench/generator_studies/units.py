@@ -14,7 +14,7 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.parts import StudyConfig
 from scdiff_bench.generator_studies.registry import STUDIES, Study
 from scdiff_bench.running.units import Record, message, one_thread, texts
-from scdiff_bench.versions import RESULTS, depends_on
+from scdiff_bench.versions import depends_on, results_version
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ def run_study_unit(unit: StudyUnit) -> Record:
         "dataset_digest": unit.dataset.digest,
         "seed": unit.config.seed,
         "unit_seed": unit.seed,
-        "results_cells": RESULTS["cells"],
-        "results_harness": RESULTS["harness"],
+        **results_version().columns,
         "versions": json.dumps(unit.versions),
         "unit": unit.key,
         "status": "ok",

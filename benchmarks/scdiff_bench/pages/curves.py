@@ -11,8 +11,8 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages.figures import INK, QUIET, inline_svg
 from scdiff_bench.pages.words import label
+from scdiff_bench.statistics.comparisons import BEST_BASELINE
 from scdiff_bench.statistics.ranks import Ranks
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL
 
 
 def learning_curve_svg(
@@ -23,11 +23,11 @@ def learning_curve_svg(
     Parameters
     ----------
     curve : DataFrame
-        Columns ``n``, ``arm``, ``mean`` and ``sd``.
+        Columns ``n``, ``strategy``, ``mean`` and ``sd``.
     score : str
         What was averaged.
     hue : dict of str to str
-        Arms to draw, with their colours.
+        Strategies to draw, with their colours.
     heading, title : str
         Headline, and what is read out in place of the figure.
 
@@ -39,14 +39,20 @@ def learning_curve_svg(
 
     def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
-        for arm, colour in hue.items():
-            mine = curve[curve["arm"] == arm].sort_values("n")
+        for strategy, colour in hue.items():
+            mine = curve[curve["strategy"] == strategy].sort_values("n")
             if mine.empty:
                 continue
-            style = {BEST_TRIVIAL: "--", "oracle": ":", "null": ":"}.get(arm, "-")
+            style = {BEST_BASELINE: "--", "oracle": ":", "null": ":"}.get(strategy, "-")
             x = mine["n"].astype(float)
             ax.plot(
-                x, mine["mean"], style, color=colour, marker="o", markersize=4, label=label(arm)
+                x,
+                mine["mean"],
+                style,
+                color=colour,
+                marker="o",
+                markersize=4,
+                label=label(strategy),
             )
             low, high = mine["mean"] - mine["sd"], mine["mean"] + mine["sd"]
             ax.fill_between(x, low, high, color=colour, alpha=0.1, linewidth=0)
@@ -64,14 +70,14 @@ def learning_curve_svg(
 
 
 def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> str:
-    """Draw mean ranks; arms under one bar are not told apart.
+    """Draw mean ranks; strategies joined by a bar do not differ significantly.
 
     Parameters
     ----------
     found : Ranks
         Ranks over blocks.
     hue : dict of str to str
-        Colours of arms.
+        Colours of strategies.
     title : str
         Headline.
 
@@ -91,7 +97,9 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
             label_fmt_right="({rank:.1f}) {label}",
             label_props={"fontsize": 9},
             crossbar_props={"color": INK},
-            color_palette={label(arm): hue.get(arm, QUIET) for arm in found.means.index},
+            color_palette={
+                label(strategy): hue.get(strategy, QUIET) for strategy in found.means.index
+            },
         )
         ax.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
 
@@ -99,14 +107,14 @@ def critical_difference_svg(found: Ranks, hue: dict[str, str], title: str) -> st
 
 
 def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str) -> str:
-    """Draw how often calls are right against how sure they were.
+    """Draw accuracy against confidence.
 
     Parameters
     ----------
     bins : dict of str to ndarray, shape (bins, 3)
-        For each arm: cells, mean confidence, share right.
+        For each strategy: cells, mean confidence, accuracy.
     hue : dict of str to str
-        Colours of arms.
+        Colours of strategies.
     title : str
         Headline.
 
@@ -119,15 +127,15 @@ def reliability_svg(bins: dict[str, np.ndarray], hue: dict[str, str], title: str
     def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
         ax.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.8)
-        for arm, values in bins.items():
+        for strategy, values in bins.items():
             full = values[values[:, 0] >= 5]  # a bin of fewer cells is noise
-            style = "--" if arm == BEST_TRIVIAL else "-"
+            style = "--" if strategy == BEST_BASELINE else "-"
             ax.plot(
-                full[:, 1], full[:, 2], style, color=hue[arm], marker="o", markersize=3,
-                label=label(arm),
+                full[:, 1], full[:, 2], style, color=hue[strategy], marker="o", markersize=3,
+                label=label(strategy),
             )  # fmt: skip
         ax.set_xlabel("confidence")
-        ax.set_ylabel("share right")
+        ax.set_ylabel("accuracy")
         ax.set_xlim(0, 1.02)
         ax.set_ylim(0, 1.02)
         _finish(ax, title)

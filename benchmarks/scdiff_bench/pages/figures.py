@@ -34,13 +34,13 @@ STYLE = {
 }
 
 
-def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]:
-    """Return a colour per strategy: grey for the trivial ones.
+def colours(strategies: Sequence[str], baselines: Sequence[str]) -> dict[str, str]:
+    """Return a colour per strategy: grey for the baselines.
 
     Parameters
     ----------
-    strategies, trivial : sequence of str
-        Labels of all strategies and of the trivial ones.
+    strategies, baselines : sequence of str
+        Labels of all strategies and of the baselines.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def colours(strategies: Sequence[str], trivial: Sequence[str]) -> dict[str, str]
         Hexadecimal colours.
     """
     fixed = {"diffusion": DIFFUSION, "latent_gaussian": GAUSSIAN, "oracle": ORACLE, "null": NULL}
-    others = [s for s in strategies if s not in (*trivial, *fixed)]
+    others = [s for s in strategies if s not in (*baselines, *fixed)]
     palette = ["#7a5ea8", "#4a9aa0", "#a0622d", "#5f7a2f", "#b0568f"]
     found = {s: palette[i % len(palette)] for i, s in enumerate(others)}
     return {s: fixed.get(s) or found.get(s, QUIET) for s in strategies}

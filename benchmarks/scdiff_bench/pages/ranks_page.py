@@ -1,104 +1,49 @@
-"""``python -m benchmarks ranks``: mean ranks of the arms over several studies."""
+"""The page with the mean ranks of the strategies over several studies."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import curves, figures
-from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.pages.study_page import environment
-from scdiff_bench.running.finished_study import Study, read_study
-from scdiff_bench.running.store import prepare_folder, write_text
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics.ranks import ranks
-from scdiff_bench.versions import versions
-
-BAD_INPUT = 2
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser.
-
-    Returns
-    -------
-    ArgumentParser
-        Folders of studies, the score, and where the page goes.
-    """
-    found = argparse.ArgumentParser(
-        prog="python -m benchmarks ranks",
-        description="Rank the arms that several studies have in common, over data sets, rare "
-        "types and numbers of training cells. Nothing is computed anew.",
-    )
-    found.add_argument("folders", type=Path, nargs="+", help="folders of studies with a page")
-    found.add_argument("--score", choices=list(SCORES), default="macro_f1", help="(%(default)s)")
-    found.add_argument("--out", type=Path, default=Path("reports"))
-    return found
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the page.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        Arguments.
-
-    Returns
-    -------
-    int
-        0; 2 on bad input.
-    """
-    given = parser().parse_args(list(argv))
-    folder = given.out / "ranks"
-    try:
-        studies = [read_study(f) for f in given.folders]
-        page, table = render(studies, given.score)
-        prepare_folder(folder)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    (folder / "units").rmdir()  # nothing is computed here
-    write_text(folder / "index.html", page)
-    write_text(folder / "ranks.csv", table.to_csv(index=False, float_format="%.3f"))
-    write_index(given.out)
-    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'ranks.csv'}")
-    return 0
+from scdiff_bench.versions import ResultsVersion, versions
 
 
 def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Return the rows of several studies, their common arms without controls, and the trivial ones.
+    """Return the rows of several studies, the strategies that they share, and the baselines.
 
     Parameters
     ----------
     studies : sequence of Study
         Each with its rows.
     least : int, default=3
-        Arms that they must share.
+        Strategies that they must share.
 
     Returns
     -------
     tuple
-        Rows, whose data sets are named after the study too where two studies share one; arms in
-        the first study's order; those of them that are trivial.
+        Rows, whose data sets are named after the study too where two studies share one;
+        strategies without controls in the first study's order; those that are baselines.
 
     Raises
     ------
     ValueError
-        If the studies share fewer arms.
+        If the studies share fewer strategies.
     """
     first = studies[0].config
-    arms = [a for a in first.arms if a not in first.control_arms]
-    arms = [a for a in arms if all(a in s.config.arms for s in studies)]
-    if len(arms) < least:
+    strategies = [a for a in first.compared if a not in first.controls]
+    strategies = [a for a in strategies if all(a in s.config.compared for s in studies)]
+    if len(strategies) < least:
         names = ", ".join(s.config.name for s in studies)
         raise ValueError(
-            f"The studies {names} share {len(arms)} arms ({', '.join(arms) or 'none'}), and at "
-            f"least {least} are needed. Name studies of the same strategies."
+            f"The studies {names} share {len(strategies)} strategies "
+            f"({', '.join(strategies) or 'none'}); at least {least} are needed. Name studies of "
+            "the same strategies."
         )
     named = [s.rows["dataset"].unique() for s in studies]
     every = pd.Series([name for names in named for name in names])
@@ -109,8 +54,8 @@ def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, li
         shared = rows["dataset"].isin(twice)
         rows.loc[shared, "dataset"] += f" ({study.config.name})"
         parts.append(rows)
-    trivial = [a for a in arms if a in first.trivial_arms]
-    return pd.concat(parts, ignore_index=True), arms, trivial
+    baselines = [a for a in strategies if a in first.baselines]
+    return pd.concat(parts, ignore_index=True), strategies, baselines
 
 
 def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
@@ -126,19 +71,19 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
     Returns
     -------
     tuple of str and DataFrame
-        HTML that needs no other file; columns ``classifier``, ``arm``, ``rank``, ``blocks``,
-        ``p_value`` and ``critical``.
+        HTML that needs no other file; columns ``classifier``, ``strategy``, ``rank``, ``blocks``,
+        ``p_value``, ``critical`` and the oldest results versions of the studies.
 
     Raises
     ------
     ValueError
         If no classifier has three comparisons.
     """
-    rows, arms, trivial = together(studies)
-    colour = figures.colours(arms, trivial)
+    rows, strategies, baselines = together(studies)
+    colour = figures.colours(strategies, baselines)
     pictures, records = [], []
     for c, entry in CLASSIFIERS.items():
-        ranked = ranks(rows, c, score, arms)
+        ranked = ranks(rows, c, score, strategies)
         if ranked is None:
             continue
         title = f"{entry.title}: mean rank over {ranked.blocks} comparisons"
@@ -146,10 +91,12 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
         pictures.append({"figure": picture, "p": ranked.p_value, "critical": ranked.critical})
         shared = {"blocks": ranked.blocks, "p_value": ranked.p_value, "critical": ranked.critical}
         records += [
-            {"classifier": c, "arm": a, "rank": rank, **shared} for a, rank in ranked.means.items()
+            {"classifier": c, "strategy": a, "rank": rank, **shared}
+            for a, rank in ranked.means.items()
         ]
     if not pictures:
         raise ValueError("No classifier has three comparisons to rank in. Name more studies.")
+    results = ResultsVersion.oldest(study.results for study in studies)
     template = environment().get_template("ranks.html.j2")
     page = template.render(
         config={
@@ -160,6 +107,7 @@ def render(studies: Sequence[Study], score: str) -> tuple[str, pd.DataFrame]:
         studies=studies,
         critical=pictures,
         versions=versions(),
+        results=results,
         n_failed=0,
     )
-    return page, pd.DataFrame(records)
+    return page, pd.DataFrame(records).assign(**results.columns)

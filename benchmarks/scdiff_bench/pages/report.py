@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +15,21 @@ from scdiff_bench.data.datasets import Dataset, describe
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import figures
 from scdiff_bench.pages.sentences import sentences
-from scdiff_bench.pages.study_page import MOST_PLOTS, environment, render
+from scdiff_bench.pages.study_page import MOST_PLOTS, render
 from scdiff_bench.pages.words import label, spread
-from scdiff_bench.running.finished_study import write_study
+from scdiff_bench.running.finished_study import (
+    CLASSES,
+    CONFUSION_COUNTS,
+    ROWS,
+    Study,
+    read_study,
+    write_study,
+)
 from scdiff_bench.running.results import Results
 from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.statistics import contrasts as statistics
-from scdiff_bench.statistics.confusion_counts import write_tallies
-from scdiff_bench.statistics.summary import Summary
-from scdiff_bench.versions import versions
-
-__all__ = ["environment", "markdown", "write_report"]
+from scdiff_bench.statistics.confusion_counts import write_confusion_counts
+from scdiff_bench.versions import results_version, versions
 
 
 def write_report(
@@ -51,22 +56,23 @@ def write_report(
     rows = results.rows
     page = folder / "index.html"
     files = [page]
-    tables = {"rows": rows, "classes": results.classes}
-    for name, frame in tables.items():
+    for name, frame in ((ROWS, rows), (CLASSES, results.classes)):
         if len(frame):
-            files.append(folder / f"{name}.parquet")
+            files.append(folder / name)
             write = partial(frame.to_parquet, index=False, compression="zstd")
             write_with(files[-1], write)
-    if len(results.tallies):
-        files.append(folder / "tallies.parquet")
-        write_with(files[-1], partial(write_tallies, results.tallies))
+    if len(results.confusion_counts):
+        files.append(folder / CONFUSION_COUNTS)
+        write_with(files[-1], partial(write_confusion_counts, results.confusion_counts))
     table = statistics.summarise(rows, config.scores)
+    now = results_version()
     files += [folder / "table.csv", folder / "table.md"]
-    write_with(files[-2], lambda p: table.to_csv(p, index=False, float_format="%.4f"))
-    write_text(files[-1], markdown(table, config))
+    stated = table.assign(**now.columns)
+    write_with(files[-2], lambda p: stated.to_csv(p, index=False, float_format="%.4f"))
+    write_text(files[-1], f"{markdown(table, config)}\n{now.sentence}\n")
     figure_folder = folder / "figures"
     figure_folder.mkdir(exist_ok=True)
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     blocks = statistics.blocks(rows)
     for block in blocks if len(blocks) <= MOST_PLOTS else []:
         stem = figure_folder / block.stem
@@ -74,12 +80,13 @@ def write_report(
     files.append(folder / "config.yaml")
     write_text(files[-1], yaml.safe_dump(config.raw, sort_keys=False, allow_unicode=True))
     infos = [describe(d) for d in datasets]
-    summary = Summary(config, rows, results.classes, results.tallies, results.progress)
-    write_text(page, render(config, infos, summary))
-    files.append(
-        write_study(folder, config, infos, versions(), sentences(summary), files, results.missing)
-    )
-    return files
+    missing, total = results.missing, results.progress[1]
+    study = Study(folder, config, infos, versions(), rows, [], files, missing, total)
+    study = replace(study, findings=sentences(study.summary()))
+    write_study(study)
+    study = read_study(folder)  # the page shows what a notebook reads
+    write_text(page, render(study))
+    return study.files
 
 
 def markdown(table: pd.DataFrame, config: Config) -> str:

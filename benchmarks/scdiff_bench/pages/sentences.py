@@ -1,4 +1,4 @@
-"""The verdict of a study in sentences: where it helps, where not, by how much."""
+"""The findings of a study in sentences: where it helps, where not, by how much."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages.words import label, signed
+from scdiff_bench.statistics.comparisons import Contrast
 from scdiff_bench.statistics.contrasts import Block
 from scdiff_bench.statistics.summary import Summary
-from scdiff_bench.statistics.verdicts import Contrast
 
 
 def sentences(summary: Summary) -> list[str]:
-    """Return one sentence per strategy that learns a model, the plain ones before the tuned.
+    """Return one sentence per generative method, plain ones before those with tuned thresholds.
 
     Parameters
     ----------
@@ -22,35 +22,39 @@ def sentences(summary: Summary) -> list[str]:
     Returns
     -------
     list of str
-        Negative results stand beside positive ones.
+        Negative results beside positive ones.
     """
-    if summary.makers and not summary.config.trivial_arms:
-        return ["The study has no trivial arm, so nothing says whether a model was worth learning."]
+    if summary.generative and not summary.config.baselines:
+        return [
+            "The study has no baseline, so nothing says whether a generative method was worth it."
+        ]
     lines = []
     sign = 1 if SCORES[summary.config.main_score].higher_is_better else -1
-    for arm in summary.makers:
-        found = [(b, c) for b, _, c in summary.against_bar() if c.arm == arm]
+    for strategy in summary.generative:
+        found = [(b, c) for b, _, c in summary.against_baseline() if c.strategy == strategy]
         if not found:
-            lines.append(f"{label(arm)}: not compared; no fold was finished by every arm.")
+            lines.append(
+                f"{label(strategy)}: not compared; no fold was finished by every strategy."
+            )
             continue
         means = [c.difference.mean for _, c in found]
         better = [(b, c) for b, c in found if c.better is True]
         worse = [(b, c) for b, c in found if c.better is False]
         text = (
-            f"{label(arm)} against the best trivial arm: clearly better in {len(better)}, clearly "
-            f"worse in {len(worse)} and not clearly different in "
+            f"{label(strategy)} against the best baseline: clearly better in {len(better)}, "
+            f"clearly worse in {len(worse)} and not clearly different in "
             f"{len(found) - len(better) - len(worse)} of {len(found)} comparisons; "
             f"mean difference {signed(float(np.mean(means)))}"
         )
-        closed = [c.gap_closed for _, c in found if not np.isnan(c.gap_closed)]
+        closed = [c.gap_recovered for _, c in found if not np.isnan(c.gap_recovered)]
         if closed:
-            text += f", median share of the gap to real cells closed {np.median(closed):.2f}"
+            text += f", median fraction of the gap to the oracle recovered {np.median(closed):.2f}"
         most = max(found, key=lambda f: sign * f[1].difference.mean)
         least = min(found, key=lambda f: sign * f[1].difference.mean)
         if len(found) > 1:
             text += f". Best: {_case(summary, *most)}. Worst: {_case(summary, *least)}"
         lines.append(text + ".")
-    return lines or ["No strategy that learns a model of expression took part."]
+    return lines or ["No generative method took part."]
 
 
 def _case(summary: Summary, block: Block, contrast: Contrast) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,23 @@ from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import DatasetInfo
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import curves, figures
-from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.words import DASH, label, outcome, percent, share, signed, spread
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import contrasts as statistics
+from scdiff_bench.statistics.comparisons import BEST_BASELINE, Comparison
 from scdiff_bench.statistics.contrasts import Block
 from scdiff_bench.statistics.summary import Summary
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, Verdict
 from scdiff_bench.strategies.catalogue import STRATEGIES
-from scdiff_bench.versions import versions
 
 MOST_PLOTS = 3
 """Blocks up to which every one has its dot plots; beyond, learning curves tell more."""
 
 SHOWN = 5
-"""Arms that make cells in one figure."""
+"""Generative methods in one figure."""
 
 
 def environment() -> Environment:
-    """Return the templates with the filters that they use.
-
-    Returns
-    -------
-    Environment
-        Strict: an unknown name is an error.
-    """
+    """Return the templates with the filters that they use."""
     found = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -52,23 +44,20 @@ def environment() -> Environment:
     return found
 
 
-def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) -> str:
+def render(study: Study) -> str:
     """Return the page of a study.
 
     Parameters
     ----------
-    config : Config
-        The study.
-    datasets : sequence of DatasetInfo
-        Its data sets.
-    summary : Summary
-        Its results.
+    study : Study
+        As `read_study` reads it.
 
     Returns
     -------
     str
         HTML that needs no other file.
     """
+    config, summary = study.config, study.summary()
     rows = summary.rows
     failed = rows[rows["status"] != "ok"]
     remarks = rows.loc[(rows["note"] != "") | (rows["warnings"] != "")]
@@ -77,30 +66,31 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
     )
     weighting = any(s.name.startswith("class_weight") for s in config.strategies)
     balancing = any(s.name == "balance_cell_type" for s in config.strategies)
-    by_name = {d.name: d for d in datasets}
+    by_name = {d.name: d for d in study.datasets}
     return environment().get_template("report.html.j2").render(
         config=config,
         split=_split_words(config),
         score=SCORES[config.main_score],
         scores=[SCORES[s] for s in config.scores],
         titles={name: entry.title for name, entry in CLASSIFIERS.items()},
-        sentences=sentences(summary),
+        sentences=study.findings,
         grid=_grid(summary),
         curves=_curves(summary),
         critical=_critical(summary),
         reliability=_reliability(summary),
         calibration=_calibration(summary),
         majority=summary.majority_cost(),
-        bar=BEST_TRIVIAL,
+        best_baseline=BEST_BASELINE,
         blocks=[
             _block(summary, b, v, by_name[b.dataset])
-            for b, v in zip(summary.blocks, summary.verdicts, strict=True)
+            for b, v in zip(summary.blocks, summary.comparisons, strict=True)
         ],
         failures=failed.groupby(["strategy", "classifier", "error"], sort=False).size().items(),
         remarks=_remarks(remarks),
         unweighted=unweighted if weighting else [],
         balancing=balancing,
-        versions=versions(),
+        versions=study.versions,
+        results=study.results,
         total=len(rows),
         n_failed=len(failed),
         progress=summary.progress,
@@ -108,29 +98,31 @@ def render(config: Config, datasets: Sequence[DatasetInfo], summary: Summary) ->
     )  # fmt: skip
 
 
-def _hues(summary: Summary) -> dict[str, str]:
-    """Return the arms that figures show, with their colours: five makers and the controls.
+def hues(summary: Summary) -> dict[str, str]:
+    """Return what figures show, with its colour: five generative methods and the controls.
 
     Strategies under their own names, which have their defaults, come before variants.
     """
     config = summary.config
-    colour = figures.colours(config.arms, config.trivial_arms)
-    plain = [a for a in summary.makers if not a.endswith("_thresholds")]
-    plain.sort(key=lambda arm: arm not in STRATEGIES)
-    shown = [*plain[:SHOWN], *config.control_arms]
-    return {BEST_TRIVIAL: figures.INK, **{a: colour[a] for a in shown}}
+    colour = figures.colours(config.compared, config.baselines)
+    plain = [a for a in summary.generative if not a.endswith("_thresholds")]
+    plain.sort(key=lambda strategy: strategy not in STRATEGIES)
+    shown = [*plain[:SHOWN], *config.controls]
+    return {BEST_BASELINE: figures.INK, **{a: colour[a] for a in shown}}
 
 
 def _grid(summary: Summary) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Return for each maker its contrasts with the bar: (arm, [(block, {classifier: c})])."""
+    """Return each generative method's contrasts: (strategy, [(block, {classifier: contrast})])."""
     found = []
-    for arm in sorted(summary.makers, key=lambda arm: arm != "diffusion"):  # the first is open
+    for strategy in sorted(
+        summary.generative, key=lambda strategy: strategy != "diffusion"
+    ):  # the first is open
         lines: dict[str, dict[str, Any]] = {}
-        for block, _, contrast in summary.against_bar():
-            if contrast.arm == arm:
+        for block, _, contrast in summary.against_baseline():
+            if contrast.strategy == strategy:
                 lines.setdefault(block.title, {})[contrast.classifier] = contrast
         if lines:
-            found.append((arm, list(lines.items())))
+            found.append((strategy, list(lines.items())))
     return found
 
 
@@ -146,7 +138,7 @@ def _curves(summary: Summary) -> list[tuple[str, list[str]]]:
             if len(curve):
                 name = CLASSIFIERS[c].title
                 figure = curves.learning_curve_svg(
-                    curve, config.main_score, _hues(summary), name, f"{name}, {title}"
+                    curve, config.main_score, hues(summary), name, f"{name}, {title}"
                 )
                 drawn.append(figure)
         if drawn:
@@ -157,7 +149,7 @@ def _curves(summary: Summary) -> list[tuple[str, list[str]]]:
 def _critical(summary: Summary) -> list[dict[str, Any]]:
     """Return the ranks of each classifier, with their picture."""
     config, found = summary.config, []
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     for c in config.classifiers:
         ranked = summary.ranks(c)
         if ranked is None:
@@ -171,7 +163,7 @@ def _critical(summary: Summary) -> list[dict[str, Any]]:
 def _reliability(summary: Summary) -> list[str]:
     """Return a reliability curve per classifier."""
     found = []
-    colour = {"none": figures.QUIET, **_hues(summary)}
+    colour = {"none": figures.QUIET, **hues(summary)}
     for c in summary.config.classifiers:
         bins = {a: b for a, b in summary.reliability(c).items() if a in colour}
         if bins:
@@ -181,7 +173,7 @@ def _reliability(summary: Summary) -> list[str]:
 
 
 def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """Return log-loss, Brier score and calibration error: (arm, [(classifier, figures)])."""
+    """Return log-loss, Brier score and calibration error: (strategy, [(classifier, figures)])."""
     names = ["log_loss", "brier", "ece"]
     done = summary.rows[summary.rows["status"] == "ok"]
     done = done[~done["thresholds_tuned"].astype(bool)]
@@ -191,7 +183,7 @@ def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]
             CLASSIFIERS[c].title,
             [
                 (str(a), [f"{means.loc[(c, a), s]:.3f}" for s in names])
-                for a in summary.config.arms
+                for a in summary.config.compared
                 if (c, a) in means.index
             ],
         )
@@ -200,11 +192,11 @@ def _calibration(summary: Summary) -> list[tuple[str, list[tuple[str, list[str]]
 
 
 def _block(
-    summary: Summary, block: Block, found: list[Verdict], data: DatasetInfo
+    summary: Summary, block: Block, found: list[Comparison], data: DatasetInfo
 ) -> dict[str, Any]:
     """Return what the page shows of one block."""
     config, part = summary.config, block.rows
-    colour = figures.colours(config.arms, config.trivial_arms)
+    colour = figures.colours(config.compared, config.baselines)
     table = statistics.summarise(part, config.scores)
     scores = {
         c: [
@@ -222,7 +214,7 @@ def _block(
         "folds": part["fold"].nunique(),
         "n_train": int(part["n_train"].median()),
         "n_test": int(part["n_test"].median()),
-        "verdicts": found,
+        "comparisons": found,
         "figures": [
             figures.dot_plot_svg(
                 part, c, config.main_score, colour, f"{CLASSIFIERS[c].title}, {block.title}"
@@ -246,7 +238,7 @@ def _per_class(
         wide = classes[classes["classifier"] == c].pivot_table("f1", "type", "strategy")
         if wide.empty:
             continue
-        wide = wide[[a for a in config.arms if a in wide]]
+        wide = wide[[a for a in config.compared if a in wide]]
         support = classes.groupby("type")["n_test"].mean()
         rare = set(classes.loc[classes["rare"], "type"])
         order = [t for t in support.sort_values(kind="stable").index if t in wide.index]

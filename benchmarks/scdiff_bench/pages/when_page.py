@@ -1,91 +1,35 @@
-"""``python -m benchmarks when``: the page that says when an arm is worth choosing."""
+"""The page that says when a strategy is worth choosing, from several learning curves."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
-from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.pages.ranks_page import together
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label, signed
-from scdiff_bench.running.finished_study import Study, read_study
-from scdiff_bench.running.store import prepare_folder, write_text
+from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import leads as when
+from scdiff_bench.statistics.comparisons import BEST_BASELINE, ROPE
 from scdiff_bench.statistics.leads import Lead
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, ROPE
-from scdiff_bench.versions import versions
+from scdiff_bench.versions import ResultsVersion, versions
 
-BAD_INPUT = 2
 JUDGED_BY = ("macro_f1", "rare_pr_auc")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser.
-
-    Returns
-    -------
-    ArgumentParser
-        Folders of studies, the arm, and where the page goes.
-    """
-    found = argparse.ArgumentParser(
-        prog="python -m benchmarks when",
-        description="Say when an arm is worth choosing, from the learning curves of several "
-        "studies: by classifier, number of training cells and how separate the types are. Nothing "
-        "is computed anew.",
-    )
-    found.add_argument("folders", type=Path, nargs="+", help="folders of studies with a page")
-    found.add_argument("--arm", default="diffusion", help="who is judged (%(default)s)")
-    found.add_argument("--out", type=Path, default=Path("reports"))
-    return found
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the page.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        Arguments.
-
-    Returns
-    -------
-    int
-        0; 2 on bad input.
-    """
-    given = parser().parse_args(list(argv))
-    folder = given.out / "when_to_use"
-    try:
-        studies = [read_study(f) for f in given.folders]
-        page, table = render(studies, given.arm)
-        prepare_folder(folder)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    (folder / "units").rmdir()  # nothing is computed here
-    write_text(folder / "index.html", page)
-    write_text(folder / "leads.csv", table.to_csv(index=False, float_format="%.6g"))
-    write_index(given.out)
-    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'leads.csv'}")
-    return 0
-
-
-def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
+def render(studies: Sequence[Study], strategy: str) -> tuple[str, pd.DataFrame]:
     """Return the page, and the leads that it is made of.
 
     Parameters
     ----------
     studies : sequence of Study
         Learning curves.
-    arm : str
-        Who is judged.
+    strategy : str
+        The strategy whose lead it is.
 
     Returns
     -------
@@ -95,46 +39,57 @@ def render(studies: Sequence[Study], arm: str) -> tuple[str, pd.DataFrame]:
     Raises
     ------
     ValueError
-        If the studies have no such arm, no trivial one, or no numbers of training cells.
+        If the studies have no such strategy, no baseline, or no numbers of training cells.
     """
-    rows, arms, trivial = together(studies, 2)
-    if arm not in arms:
+    rows, strategies, baselines = together(studies, 2)
+    if strategy not in strategies:
         raise ValueError(
-            f"'{arm}' is no arm that all these studies have; those are {', '.join(arms)}."
+            f"--strategy {strategy}: not all of these studies have it. They share "
+            f"{', '.join(strategies)}."
         )
     rows = rows[rows["n"].notna()]
-    if rows.empty or not trivial:
+    if rows.empty or not baselines:
         raise ValueError(
-            "Needs learning curves with trivial arms: studies whose split is rare_cell_draw."
+            "None of these studies is a learning curve with baselines. Name studies whose split "
+            "has several n, such as rare_cell_draw."
         )
-    kept = rows[rows["strategy"].isin([*arms, "oracle"])]
-    tables = {s: when.leads(kept, arm, trivial, ["oracle"], s) for s in JUDGED_BY}
+    kept = rows[rows["strategy"].isin([*strategies, "oracle"])]
+    tables = {s: when.leads(kept, strategy, baselines, ["oracle"], s) for s in JUDGED_BY}
     if any(t.empty for t in tables.values()):
-        raise ValueError(f"No fold was finished by '{arm}' and by a trivial arm.")
-    others = [a for a in arms if a not in trivial and a != arm and not a.endswith("_thresholds")]
+        raise ValueError(
+            f"{strategy!r} and the baselines have no finished fold in common, or only one. Finish "
+            "the studies: scdiff-bench run CONFIG"
+        )
+    others = [
+        a
+        for a in strategies
+        if a not in baselines and a != strategy and not a.endswith("_thresholds")
+    ]
     sections = [_section(SCORES[s].title, table, others) for s, table in tables.items()]
+    results = ResultsVersion.oldest(study.results for study in studies)
     page = environment().get_template("when.html.j2").render(
         config={
-            "title": f"When to use it: {label(arm)}",
-            "description": "Its lead over the best trivial arm, which is chosen on other folds, on "
+            "title": f"When to use it: {label(strategy)}",
+            "description": "Its lead over the best baseline, which is chosen on other folds, on "
             "learning curves of rare types.",
         },
-        arm=arm,
+        strategy=strategy,
         studies=studies,
-        trivial=[label(a) for a in trivial],
+        baselines=[label(a) for a in baselines],
         sections=sections,
         sentences=sentences(tables, others),
         titles={c: entry.title for c, entry in CLASSIFIERS.items()},
         few=when.FEW,
         versions=versions(),
+        results=results,
         n_failed=0,
     )  # fmt: skip
     found = pd.concat([t.assign(score=s) for s, t in tables.items()], ignore_index=True)
-    return page, found
+    return page, found.assign(**results.columns)
 
 
 def _section(title: str, table: pd.DataFrame, others: Sequence[str]) -> dict[str, Any]:
-    references = [r for r in (BEST_TRIVIAL, *others) if r in set(table["reference"])]
+    references = [r for r in (BEST_BASELINE, *others) if r in set(table["reference"])]
     return {
         "title": title,
         "sizes": sorted(int(n) for n in table["n"].unique()),
@@ -144,30 +99,30 @@ def _section(title: str, table: pd.DataFrame, others: Sequence[str]) -> dict[str
 
 
 def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list[str]:
-    """Return what the leads say, the good and the bad.
+    """Return the findings of the leads, positive and negative.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
         Leads by score.
     others : sequence of str
-        The other arms that learn a model.
+        The other generative methods.
 
     Returns
     -------
     list of str
-        For each score: with few cells, then at any n where it trails, then against the others.
+        For each score: with few cells, then at any n where it is behind, then against the others.
     """
     found = []
     for score, table in tables.items():
         name = SCORES[score].title
-        few = when.with_few(table, BEST_TRIVIAL)
+        few = when.with_few(table, BEST_BASELINE)
         if few:
             words = [
                 ("clearly better", "better"),
-                ("ahead, not clearly,", "ahead"),
-                ("level", "level"),
-                ("behind, not clearly,", "behind"),
+                ("ahead, though not clearly,", "ahead"),
+                ("about equal", "level"),
+                ("behind, though not clearly,", "behind"),
                 ("clearly worse", "worse"),
             ]
             parts = [_listed(few.values(), what, word) for what, word in words]
@@ -175,14 +130,12 @@ def sentences(tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> list
             found.append(f"{name}, up to {when.FEW} cells of a type: {told}.")
         behind = [
             f"{_title(c)} at n = {', '.join(str(n) for n, lead in by.items() if _loses(lead))}"
-            for c, by in when.by_n(table, BEST_TRIVIAL).items()
+            for c, by in when.by_n(table, BEST_BASELINE).items()
             if any(map(_loses, by.values()))
         ]
         if behind:
             found.append(
-                f"{name}: behind the best trivial arm by more than .01 for "
-                + "; ".join(behind)
-                + "."
+                f"{name}: behind the best baseline by more than .01 for " + "; ".join(behind) + "."
             )
         for other in others:
             by = [lead for c in when.by_n(table, other).values() for lead in c.values()]

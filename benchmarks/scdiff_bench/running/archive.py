@@ -154,8 +154,8 @@ def _spared(path: Path) -> Iterator[None]:
     except _DAMAGE as error:
         warnings.warn(
             f"{path} is damaged ({type(error).__name__}: {error}); units that it held and that "
-            "are not in units/ beside it count as missing. Restore the file, or let them be "
-            "computed again.",
+            "are not in units/ beside it count as missing. Restore the file, or run the study: "
+            "they are recomputed.",
             stacklevel=3,
         )
 

@@ -1,4 +1,4 @@
-"""Where units run: processes of this machine, a Dask cluster or a Ray cluster, through joblib."""
+"""Where units run, through joblib: processes of this machine, a Dask or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BACKENDS = ("loky", "dask", "ray")
 CONNECT_SECONDS = 10
 RETRIES = 3
 TURNS = 3
-"""How often units are sent that a cluster forgot."""
+"""How often units that a cluster lost are sent."""
 
 FORGOTTEN = ("FutureCancelledError", "CancelledError")
 """Errors by which Dask says so; anything else is the end of the study's run."""
@@ -29,7 +29,7 @@ _cluster: ContextVar[Callable[..., Any] | None] = ContextVar("cluster", default=
 
 
 class ClusterLostError(RuntimeError):
-    """The cluster gave up on a unit, or went away."""
+    """The cluster gave up on a unit, or was lost."""
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def results(
     jobs : int
         Processes on this machine; a cluster has as many as it has.
     end : float, optional
-        Time of the monotonic clock after which no unit is begun.
+        Time of the monotonic clock after which no unit is started.
 
     Yields
     ------
@@ -218,20 +218,5 @@ def _without_cells(data: Dataset) -> Dataset:
 
 
 def run_with_data(work: Callable[[Any], Record], unit: Any, data: Dataset) -> Record:
-    """Run a unit on a cluster's worker.
-
-    Parameters
-    ----------
-    work : callable
-        Takes a unit.
-    unit : object
-        A unit whose data set has no cells.
-    data : Dataset
-        The cells, which the worker has already.
-
-    Returns
-    -------
-    dict
-        What the work gave.
-    """
+    """Run a unit on a cluster's worker."""
     return run_in_worker(work, replace(unit, dataset=data))

@@ -13,7 +13,7 @@ MB = 1e6
 
 
 class Measure:
-    """Context manager that measures wall seconds, processor seconds and resident memory.
+    """Context manager that measures wall time, CPU time and resident memory.
 
     Resident memory is that of the whole process, libraries and data included, sampled by a
     thread; ``added_mb`` is what the block added to what was there before it.
@@ -26,7 +26,7 @@ class Measure:
     Attributes
     ----------
     seconds, cpu_seconds : float
-        Wall and processor time.
+        Wall time and CPU time.
     peak_mb, added_mb : float
         Peak resident memory in units of 10^6 bytes, and its rise within the block.
     """

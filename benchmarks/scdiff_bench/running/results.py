@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from scdiff_bench.running.store import read
 from scdiff_bench.running.units import Record, Unit
+from scdiff_bench.versions import results_version
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,19 @@ class Results:
         One line per data set, fold, strategy and classifier.
     classes : DataFrame
         One line per row and type.
-    tallies : DataFrame
-        One line per row and donor of the test part: calls against true types.
+    confusion_counts : DataFrame
+        One line per row and donor of the test set: calls counted against true types.
     computed, reused : int
         Units computed in this run and taken from an earlier one.
     missing : int
-        Units that are not there yet. Rows are then those of the folds that every strategy
-        finished.
+        Units still to be computed. Rows are then those of the folds that every strategy finished.
     """
 
     rows: pd.DataFrame
     classes: pd.DataFrame
     computed: int
     reused: int
-    tallies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confusion_counts: pd.DataFrame = field(default_factory=pd.DataFrame)
     missing: int = 0
 
     @property
@@ -54,7 +54,7 @@ class Computed:
     computed, reused : int
         Units computed in this run and taken from an earlier one.
     missing : int
-        Units that the time did not suffice for.
+        Units that there was no time for.
     """
 
     results: list[Record]
@@ -115,16 +115,19 @@ def gathered(units: list[Unit], done: Computed) -> Results:
         results = [result for result in results if result["unit"] in whole]
         if not results:
             raise ValueError(
-                f"No fold is complete: {len(there)} of {len(units)} units are there. A page needs "
-                "a fold that every strategy has finished; run the study on."
+                f"No fold is complete: {len(there)} of {len(units)} units are computed. A page "
+                "needs a fold that every strategy has finished. Run the study again; it resumes."
             )
     pools = {unit.key: len(unit.dataset.y) - len(unit.fold.test) for unit in units}
+    now = results_version().columns  # units of before rows stated them; their keys are of now
     return Results(
-        rows=frame([row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]),
+        rows=frame(
+            [now | row | {"n_pool": pools[r["unit"]]} for r in results for row in r["rows"]]
+        ),
         classes=frame([record for r in results for record in r["classes"]]),
         computed=done.computed,
         reused=done.reused,
-        tallies=frame([record for r in results for record in r["tallies"]]),
+        confusion_counts=frame([record for r in results for record in r["tallies"]]),
         missing=done.missing,
     )
 

@@ -1,4 +1,4 @@
-"""Run a study's grid: reuse what is there, keep every result as soon as it is there."""
+"""Run a study's grid: reuse stored results, and store every new one at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Interrupted(Exception):
     """
 
     def __init__(self, kept: int, total: int, reason: str = "") -> None:
-        super().__init__(f"{reason} {kept} of {total} units are kept.".strip())
+        super().__init__(f"{reason} {kept} of {total} units are stored.".strip())
         self.kept, self.total, self.reason = kept, total, reason
 
 
@@ -64,7 +64,7 @@ def load_datasets(config: Config) -> list[Dataset]:
 
 
 def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
-    """Return the grid of a study: draw by draw, so that a part of it is a smaller study.
+    """Return the grid of a study: repeat by repeat, so that a part of it is a smaller study.
 
     Parameters
     ----------
@@ -76,8 +76,7 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     Returns
     -------
     list of Unit
-        Folds x strategies; the first draw or repeat of every data set comes before the second of
-        any.
+        Folds x strategies; the first repeat of every data set comes before the second of any.
 
     Raises
     ------
@@ -127,21 +126,21 @@ def run(
     jobs : int, default=1
         Processes; each is bounded to one thread.
     force : bool, default=False
-        Compute every unit again.
+        Recompute every unit.
     minutes : float, optional
-        No unit is begun after so long.
+        No unit is started after so many minutes.
 
     Returns
     -------
     Results
-        Sorted as the grid is, whatever order the units ended in.
+        In the grid's order, whatever order the units ended in.
 
     Raises
     ------
     Interrupted
         As `compute`.
     ValueError
-        If the time did not suffice for one fold.
+        If there was no time for a whole fold.
     """
     done = compute(config.name, units, folder, run_unit, jobs, force, minutes)
     return gathered(units, done)
@@ -172,9 +171,9 @@ def compute(
     jobs : int, default=1
         Processes; each is bounded to one thread.
     force : bool, default=False
-        Compute every unit again.
+        Recompute every unit.
     minutes : float, optional
-        No unit is begun after so long.
+        No unit is started after so many minutes.
 
     Returns
     -------
@@ -197,7 +196,7 @@ def compute(
         with bar:
             for result in backends.results(todo, work, min(jobs, len(todo)), end):
                 if result["unit"] not in keys:
-                    raise CodeChangedError
+                    raise VersionsChangedError
                 keep(folder, result)
                 results[result["unit"]] = result
                 bar.update()
@@ -210,18 +209,18 @@ def compute(
     return Computed(there, len(there) - reused, reused, len(keys) - len(there))
 
 
-class CodeChangedError(RuntimeError):
-    """A worker that started late read other code than the study began with."""
+class VersionsChangedError(RuntimeError):
+    """A worker that started late has other versions than the study began with."""
 
 
-LOST = (TerminatedWorkerError, CodeChangedError, ClusterLostError)
+LOST = (TerminatedWorkerError, VersionsChangedError, ClusterLostError)
 
 
 def _reason(stop: BaseException) -> str:
-    if isinstance(stop, CodeChangedError):
-        return "The code was edited while the study ran; the results of the new code are dropped."
+    if isinstance(stop, VersionsChangedError):
+        return "Versions changed while the study ran; results of the new ones are dropped."
     if isinstance(stop, TerminatedWorkerError):
-        return "A worker process died, most often for want of memory: try fewer --jobs."
+        return "A worker process died, most often for lack of memory: try fewer --jobs."
     if isinstance(stop, ClusterLostError):
         return f"The cluster could not go on ({stop})."
     return f"A result could not be written ({stop})." if isinstance(stop, OSError) else ""

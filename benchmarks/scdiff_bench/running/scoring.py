@@ -6,22 +6,22 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from scdiff_bench.classifiers.catalogue import build_classifier
 from scdiff_bench.classifiers.learners import UpToPCA
 from scdiff_bench.classifiers.thresholds import log_proba, tune_weights
+from scdiff_bench.config.study import Config
+from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.evaluation.scores import score
+from scdiff_bench.evaluation.splits import Fold
 from scdiff_bench.strategies.registry import Strategy
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from scdiff_bench.running.units import Unit
 
 Record = dict[str, Any]
 TUNING_FOLDS = 5
@@ -30,33 +30,56 @@ TUNING_TREES = 100
 draws was lower by .002 on average, with differences of up to .012 either way."""
 
 
+class Case(Protocol):
+    """What is scored: a data set, a fold and a strategy, as `units.Unit` joins them."""
+
+    @property
+    def study(self) -> Config: ...
+
+    @property
+    def dataset(self) -> Dataset: ...
+
+    @property
+    def fold(self) -> Fold: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def genes(self) -> Any: ...
+
+    def cells(self) -> tuple[Any, Any, tuple[Any, Any]]: ...
+
+    def build(self) -> Strategy: ...
+
+
 @dataclass
 class Judgement:
-    """What one classifier made of one arm.
+    """Scores of one classifier after one strategy.
 
     Attributes
     ----------
     row : dict
         Scores and costs.
-    classes, tallies : list of dict
-        One record per type, and one per donor of the test part.
+    classes, confusion_counts : list of dict
+        One record per type, and one per donor of the test set.
     seconds_resample : float
         What tuning added to the resampling.
     """
 
     row: Record
     classes: list[Record]
-    tallies: list[Record]
+    confusion_counts: list[Record]
     seconds_resample: float = 0.0
 
 
 @dataclass
 class Judge:
-    """Judges the classifiers on one unit; each is fitted once, however many arms ask for it.
+    """Scores the classifiers on one unit; each is fitted once, with and without tuned thresholds.
 
     Attributes
     ----------
-    unit : Unit
+    unit : Case
         Data set, fold and strategy.
     strategy : Strategy
         As it was used for ``X`` and ``y``.
@@ -66,7 +89,7 @@ class Judge:
         Test cells and their labels.
     """
 
-    unit: Unit
+    unit: Case
     strategy: Strategy
     X: Any
     y: Any
@@ -80,14 +103,14 @@ class Judge:
         Parameters
         ----------
         name : str
-            Of the classifier.
+            A name in ``CLASSIFIERS``.
         tuned : bool
-            Whether thresholds are tuned on the training cells.
+            Whether thresholds are tuned on the training set.
 
         Returns
         -------
         Judgement
-            Its row, and what goes with it.
+            Its row, with one record per type and per donor.
         """
         X_test, y_test = self.test
         with warnings.catch_warnings(record=True) as caught:
@@ -114,9 +137,9 @@ class Judge:
             "warnings": texts(caught),
             **scores,
         }
-        tallies = self._tallies(called, types)
-        tallies[0]["bins"] = [[None if np.isnan(v) else float(v) for v in b] for b in bins]
-        return Judgement(row, classes, tallies, seconds_resample)
+        counts = self._confusion_counts(called, types)
+        counts[0]["bins"] = [[None if np.isnan(v) else float(v) for v in b] for b in bins]
+        return Judgement(row, classes, counts, seconds_resample)
 
     def _fit(self, name: str) -> tuple[Any, bool, float]:
         if name not in self._fitted:
@@ -146,7 +169,7 @@ class Judge:
             name, strategy.class_weight, unit.seed, genes, strategy.balance_cell_type
         )
 
-    def _tallies(self, called: Any, types: list[str]) -> list[Record]:
+    def _confusion_counts(self, called: Any, types: list[str]) -> list[Record]:
         """Count calls against true types, donor by donor where there are donors."""
         truth, fold = self.test[1], self.unit.fold
         everyone = np.repeat("", len(truth))
@@ -179,7 +202,7 @@ class Judge:
     def _inner(self) -> tuple[list[tuple[Any, Any, Any, Any]], float]:
         """Resample each of a few inner folds by itself; all classifiers share the result.
 
-        Cells made from all training cells would know the ones that thresholds are tuned on.
+        Cells generated from the whole training set would leak those that thresholds are tuned on.
         """
         X, y, _ = self.unit.cells()
         names, counts = np.unique(y, return_counts=True)
@@ -202,32 +225,10 @@ class Judge:
 
 
 def message(error: Exception) -> str:
-    """Return an error as a row shows it.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-
-    Returns
-    -------
-    str
-        Its kind and its text.
-    """
+    """Return an error as a row shows it."""
     return f"{type(error).__name__}: {error}"
 
 
 def texts(caught: list[warnings.WarningMessage]) -> str:
-    """Return warnings as a row shows them, each once.
-
-    Parameters
-    ----------
-    caught : list of WarningMessage
-        What was raised.
-
-    Returns
-    -------
-    str
-        Kinds and texts.
-    """
+    """Return warnings as a row shows them, each once."""
     return "; ".join(sorted({f"{w.category.__name__}: {w.message}" for w in caught}))

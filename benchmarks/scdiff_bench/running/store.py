@@ -1,4 +1,4 @@
-"""Files of a study: written whole or not at all, results of units among them."""
+"""Files of a study, written whole or not at all: results of units, and their archive."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ def prepare_folder(folder: Path) -> None:
     OSError
         If it cannot; the message names the folder and the way out.
     """
+    require_writable(folder)
+    require_writable(folder / "units")
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, and raise an OSError that names it if it cannot be written."""
     try:
-        (folder / "units").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "units"), tempfile.TemporaryFile(dir=folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(
@@ -118,7 +124,7 @@ class Packed:
     kept : int
         Units in it.
     dropped : int
-        Units that it held before and that the config asks for no more.
+        Units that it held before and that the config no longer asks for.
     """
 
     path: Path
@@ -130,8 +136,8 @@ class Packed:
         text = f"{self.kept} finished units, {size:.2f} MB, in {self.path}"
         if self.dropped:
             text += (
-                f"; {self.dropped} that it held are dropped: they are of another config, of other "
-                "code or of other versions of the libraries"
+                f"; {self.dropped} that it held are dropped: they belong to another config, to "
+                "other results versions or to other versions of the libraries"
             )
         return text
 
@@ -149,7 +155,7 @@ def unasked(folder: Path, keys: Sequence[str]) -> int:
     Returns
     -------
     int
-        They are of another config, of other code or of other versions of the libraries.
+        They belong to another config, other results versions or other versions of the libraries.
     """
     return len(set(archive.keys(folder / archive.NAME)) - set(keys))
 
@@ -185,28 +191,12 @@ def pack(folder: Path, keys: Sequence[str]) -> Packed:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step: it is there whole, or as it was before.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    text : str
-        Its content.
-    """
+    """Write a text file in one step: it is there whole, or as it was before."""
     write_with(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def write_with(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file in one step, by any function of a path.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Writes to the path it is given.
-    """
+    """Write a file in one step, by any function of a path."""
     part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         write(part)

@@ -1,4 +1,4 @@
-"""The unit of work: one data set, fold and strategy, shared by all classifiers."""
+"""The unit of work: one data set, fold and strategy, resampled once for all classifiers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from scdiff_bench.running.scoring import Judge, Record, message, texts
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.controls import Oracle
 from scdiff_bench.strategies.resamplers import Named, Share
-from scdiff_bench.versions import OPTIONAL, RESULTS, depends_on
+from scdiff_bench.versions import OPTIONAL, depends_on, results_version
 from threadpoolctl import threadpool_limits
 
 __all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]
@@ -50,7 +50,7 @@ class Unit:
     fold : Fold
         Which of them train and test.
     spec : StrategySpec
-        What is done about the imbalance.
+        The strategy, with its parameters.
     """
 
     study: Config
@@ -87,7 +87,7 @@ class Unit:
             "rare_set": self.fold.rare_set,
             "sampling_strategy": self.study.sampling_strategy,
             "n_genes": self.study.n_genes,
-            "strategy": [self.spec.arms, self.spec.name, self.spec.params, self.spec.share],
+            "strategy": [self.spec.compared, self.spec.name, self.spec.params, self.spec.share],
             "classifiers": self.study.classifiers,
             "seed": self.seed,
             "versions": self.versions,
@@ -97,23 +97,23 @@ class Unit:
 
     @cached_property
     def genes(self) -> Any:
-        """Positions of the genes that are kept, chosen on the training cells."""
+        """Positions of the genes that are kept, selected on the training set."""
         return most_variable(self.dataset.X[self.fold.train], self.study.n_genes)
 
     def cells(self) -> tuple[Any, Any, tuple[Any, Any]]:
-        """Return training values and labels, and those of the test part."""
+        """Return values and labels of the training set, and of the test set."""
         X, y, test = self.dataset.X, self.dataset.y, self.fold.test
         train = self.fold.train
         return X[np.ix_(train, self.genes)], y[train], (X[np.ix_(test, self.genes)], y[test])
 
     def separation(self) -> float:
-        """How separate the rare types are among the real cells outside the test part."""
+        """How well separated the rare types are among the real cells outside the test set."""
         cells = np.concatenate([self.fold.train, self.fold.reserve])
         X, y = self.dataset.X[np.ix_(cells, self.genes)], self.dataset.y[cells]
         return float(separation(X, y, self.fold.rare, self.study.seed))
 
     def build(self) -> strategies.Strategy:
-        """Build the strategy anew; an oracle is handed the cells set aside, and no other."""
+        """Build the strategy; the oracle alone is given the cells held out for it."""
         wanted: Any = self.study.sampling_strategy
         if self.spec.share != 1:
             wanted = Share(wanted, self.spec.share)
@@ -122,8 +122,9 @@ class Unit:
             require_unseen(pretrained, self.dataset, self.fold)
             built = replace(built, sampler=Named(built.sampler, self.dataset.genes[self.genes]))
         if isinstance(built.sampler, Oracle):
-            aside = self.fold.reserve
-            built.sampler.reserve = self.dataset.X[np.ix_(aside, self.genes)], self.dataset.y[aside]
+            held_out = self.fold.reserve
+            X = self.dataset.X[np.ix_(held_out, self.genes)]
+            built.sampler.reserve = X, self.dataset.y[held_out]
         return built
 
 
@@ -140,8 +141,8 @@ def run_unit(unit: Unit) -> Record:
     Returns
     -------
     dict
-        ``rows``, one per arm and classifier; ``classes``, one per row and type; ``tallies``, one
-        per row and donor, with calls counted against true types.
+        ``rows``, one per strategy (and again with tuned thresholds) and classifier; ``classes``,
+        one per row and type; ``tallies``, one per row and donor: calls counted against true types.
     """
     with one_thread():
         return _run(unit)
@@ -173,23 +174,29 @@ def _run(unit: Unit) -> Record:
         error = message(raised)
     judge = Judge(unit, strategy, X, y, test)
     record: Record = {"unit": unit.key, "rows": [], "classes": [], "tallies": []}
-    for arm in unit.spec.arms:
-        tuned = strategy.thresholds or arm != unit.spec.label
+    for label in unit.spec.compared:
+        tuned = strategy.thresholds or label != unit.spec.label
         for name in unit.study.classifiers:
-            row = {**base, "strategy": arm, "classifier": name, "status": "failed", "error": error}
+            row = {
+                **base,
+                "strategy": label,
+                "classifier": name,
+                "status": "failed",
+                "error": error,
+            }
             if not error:
                 try:
-                    verdict = judge(name, tuned)
+                    scored = judge(name, tuned)
                 except Exception as raised:  # as above, for a classifier
                     row["error"] = message(raised)
                 else:
-                    said = [row["warnings"], verdict.row["warnings"]]
-                    row |= {**verdict.row, "status": "ok"}
+                    said = [row["warnings"], scored.row["warnings"]]
+                    row |= {**scored.row, "status": "ok"}
                     row["warnings"] = "; ".join(filter(None, dict.fromkeys(said)))
-                    row["seconds_resample"] = base["seconds_resample"] + verdict.seconds_resample
+                    row["seconds_resample"] = base["seconds_resample"] + scored.seconds_resample
                     where = {k: row[k] for k in PLACE}
-                    record["classes"] += [{**where, **c} for c in verdict.classes]
-                    record["tallies"] += [{**where, **t} for t in verdict.tallies]
+                    record["classes"] += [{**where, **c} for c in scored.classes]
+                    record["tallies"] += [{**where, **t} for t in scored.confusion_counts]
             record["rows"].append(row)
     return record
 
@@ -227,8 +234,7 @@ def _base(unit: Unit) -> Record:
         "sampling_strategy": json.dumps(unit.study.sampling_strategy, sort_keys=True),
         "seed": unit.study.seed,
         "unit_seed": unit.seed,
-        "results_cells": RESULTS["cells"],
-        "results_harness": RESULTS["harness"],
+        **results_version().columns,
         "versions": json.dumps(unit.versions),
         "unit": unit.key,
         "n_train": len(fold.train),
@@ -264,20 +270,7 @@ def one_thread() -> Iterator[None]:
 
 
 def run_in_worker(work: Callable[[Any], Record], unit: Any) -> Record:
-    """Run a unit in a worker process, which leaves Ctrl-C to its parent.
-
-    Parameters
-    ----------
-    work : callable
-        Runs a unit, as `run_unit` does.
-    unit : object
-        What to run.
-
-    Returns
-    -------
-    dict
-        What the work gave.
-    """
+    """Run a unit in a worker process, which leaves Ctrl-C to its parent."""
     if threading.current_thread() is threading.main_thread():  # a Dask worker has its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return work(unit)

@@ -1,9 +1,9 @@
 """A million cells made, learnt, drawn and augmented, from file to file: seconds and peak memory.
 
-``python -m benchmarks.beyond_memory --cells 1000000 --folder /tmp/million`` runs each step as a
-process of its own, through the command line, and measures it. The two steps that write cells are
-killed in the middle and started again. Cells are counts of a mixture of types, a few of them rare,
-drawn here block by block from a seed: no file is needed.
+``python -m scdiff_bench.speed.beyond_memory --cells 1000000 --folder /tmp/million`` runs each step
+as a process of its own, through the command line, and measures it. The two steps that write cells
+are killed in the middle and started again. Cells are counts of a mixture of types, a few of them
+rare, sampled block by block from a seed: no file is needed.
 """
 
 from __future__ import annotations

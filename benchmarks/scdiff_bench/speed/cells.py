@@ -78,7 +78,7 @@ def doubled(y: Any) -> dict[str, int]:
 
 
 def machine(threads: int) -> dict[str, float]:
-    """Measure what the processor can do: its matrix product, and its memory.
+    """Measure what the machine can do: a matrix product, and a copy of memory.
 
     Parameters
     ----------
@@ -103,20 +103,7 @@ def machine(threads: int) -> dict[str, float]:
 
 
 def best(work: Callable[[], Any], times: int) -> float:
-    """Return the shortest of several runs in seconds; a busy machine only ever adds.
-
-    Parameters
-    ----------
-    work : callable
-        What is timed.
-    times : int
-        How often.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Return the shortest of several runs in seconds; a busy machine only ever adds."""
     found = []
     for _ in range(times):
         start = time.perf_counter()
@@ -127,20 +114,7 @@ def best(work: Callable[[], Any], times: int) -> float:
 
 @contextmanager
 def timed(row: dict[str, Any], name: str) -> Iterator[None]:
-    """Note wall and processor seconds of what happens within.
-
-    Parameters
-    ----------
-    row : dict
-        Where they go, as ``NAME_s`` and ``NAME_cpu_s``.
-    name : str
-        Of the step.
-
-    Yields
-    ------
-    None
-        Once.
-    """
+    """Record wall and CPU seconds of a block."""
     wall, processor = time.perf_counter(), time.process_time()
     yield
     row[f"{name}_s"] = time.perf_counter() - wall
@@ -148,18 +122,7 @@ def timed(row: dict[str, Any], name: str) -> Iterator[None]:
 
 
 def gflop(work: Callable[[], Any]) -> float:
-    """Count the operations of the matrix products of some work, in 10^9.
-
-    Parameters
-    ----------
-    work : callable
-        What is counted; it takes longer than without.
-
-    Returns
-    -------
-    float
-        Two operations for each product and sum.
-    """
+    """Count the operations of the matrix products of some work, in 10^9."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:

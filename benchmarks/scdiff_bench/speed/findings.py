@@ -29,18 +29,7 @@ TITLES = {
 
 
 def findings(rows: Rows) -> list[Finding]:
-    """Return what was wanted beside what was measured.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Finding
-        One for each target whose measurement is there.
-    """
+    """Return what was wanted beside what was measured."""
     found = []
     if row := rows.get("parts_10000x2000"):
         speed = row["cells_per_s"]
@@ -60,7 +49,7 @@ def findings(rows: Rows) -> list[Finding]:
             Finding(
                 "Training",
                 f"{seconds:.1f} s for 2,530 cells × 1,287 genes, with the classes "
-                f"({row['training_cpu_s']:.1f} processor seconds).",
+                f"({row['training_cpu_s']:.1f} CPU seconds).",
                 "at most 6 s.",
                 "met" if seconds <= 6 else "missed",
             )
@@ -117,18 +106,7 @@ def findings(rows: Rows) -> list[Finding]:
 
 
 def beyond_memory(folder: Path) -> list[Finding]:
-    """Return what `scdiff_bench.speed.beyond_memory` left beside the rows, if anything.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the page.
-
-    Returns
-    -------
-    list of Finding
-        One, or none.
-    """
+    """Return what `scdiff_bench.speed.beyond_memory` left beside the rows, if anything."""
     file = folder / "beyond_memory.json"
     if not file.is_file():
         return []
@@ -162,7 +140,7 @@ def _limits(row: Mapping[str, Any]) -> str:
     copies = (row["sample_and_decode_s"] - row["latents_s"]) / passed
     return (
         f"Matrix products are {row['sample_gflop']:.0f} GFLOP of it, {reached:.0f} GFLOP/s of the "
-        f"{row['gflops']:.0f} that the processor reaches; the chain of latents takes "
+        f"{row['gflops']:.0f} that the machine reaches; the chain of latents takes "
         f"{latents:.0%} of the time, decoding and drawing counts the rest: as long as {copies:.0f} "
         f"copies of the new cells × genes in memory, at {row['gb_s']:.0f} GB/s."
     )
@@ -209,18 +187,7 @@ def _ratio(value: float) -> str:
 
 
 def exponents(rows: Rows) -> pd.DataFrame:
-    """Return the powers with which seconds grow: over all sizes, and between the largest two.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    DataFrame
-        What grows, and the exponents.
-    """
+    """Return the powers with which seconds grow: over all sizes, and between the largest two."""
     found = []
     grid = grid_of(rows, "resample")
     grid = grid[grid["device"] == "cpu"] if len(grid) else grid
@@ -248,20 +215,7 @@ def exponents(rows: Rows) -> pd.DataFrame:
 
 
 def grid_of(rows: Rows, kind: str) -> pd.DataFrame:
-    """Return the rows of one task over cells and genes.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-    kind : str
-        The task.
-
-    Returns
-    -------
-    DataFrame
-        Sorted by device, cells and genes; empty where there are none.
-    """
+    """Return the rows of one task over cells and genes."""
     found = [
         {"cells": row["task"][1], "genes": row["task"][2], **row}
         for row in rows.values()

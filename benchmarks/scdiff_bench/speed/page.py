@@ -14,12 +14,13 @@ from scdiff_bench.pages.figures import inline_svg, save_figure
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.running.store import write_text
 from scdiff_bench.speed.findings import TITLES, Rows, beyond_memory, exponents, findings, grid_of
-from scdiff_bench.versions import versions
+from scdiff_bench.speed.measure import version_of
+from scdiff_bench.versions import ResultsVersion, results_version, versions
 
 NOTES = (
-    "Each line was measured in a process of its own. Seconds are those of the clock: a machine that"
-    " does something else beside makes them longer, never shorter.",
-    "GFLOP/s and GB/s are what this processor reached in the same process: a product of two "
+    "Each line was measured in a process of its own. Seconds are wall time: other work on"
+    " the machine makes them longer, never shorter.",
+    "GFLOP/s and GB/s are what this machine reached in the same process: a product of two "
     "1,536 × 1,536 matrices, and a copy of 256 MB, read and written.",
     "Peak memory is that of the whole process: Python, libraries, the real cells, all new ones, "
     "and both together in the end.",
@@ -57,6 +58,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
         "condition, sampling and decoding take, the whole sampler, and others beside it.",
     )
     threads = sorted({row["threads"] for row in rows.values()})
+    results = ResultsVersion.oldest(map(version_of, rows.values())) if rows else results_version()
     page = (
         environment()
         .get_template("generator_study.html.j2")
@@ -72,6 +74,7 @@ def write_page(rows: Rows, folder: Path) -> Path:
             failures=failures,
             seconds=None,
             versions=versions(),
+            results=results,
             total=len(rows),
             counted="measurements",
             n_failed=len(failures),
@@ -83,24 +86,13 @@ def write_page(rows: Rows, folder: Path) -> Path:
         lines.append(f"|{'|'.join(['---'] * len(table.heads))}|")
         lines += [f"| {' | '.join(cells)} |" for cells in table.lines()]
         lines += ["", table.caption] if table.caption else []
-    write_text(folder / "table.md", "\n".join([*lines, ""]))
+    write_text(folder / "table.md", "\n".join([*lines, "", results.sentence, ""]))
     write_text(folder / "index.html", page)
     return folder / "index.html"
 
 
 def tables(rows: Rows) -> list[Table]:
-    """Return all that was measured.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Table
-        Steps, sampler, others, exponents.
-    """
+    """Return all that was measured."""
     found = []
     seconds = {"fit_s": 2, "condition_s": 2, "latents_s": 2, "sample_and_decode_s": 2}
     steps = grid_of(rows, "parts")
@@ -139,7 +131,7 @@ def tables(rows: Rows) -> list[Table]:
                 pd.DataFrame(others).reindex(columns=columns), ["sampler"],
                 {"n_new": 0, "fit_resample_s": 2, "fit_resample_cpu_s": 2, "drawing_s": 2,
                  "mmd": 4, "peak_gb": 2},
-                "Dense matrices; MMD to as many real cells of the same types that nobody saw.",
+                "Dense matrices; MMD to as many held-out real cells of the same types.",
             )
         )  # fmt: skip
     slopes = exponents(rows)
@@ -150,18 +142,7 @@ def tables(rows: Rows) -> list[Table]:
 
 
 def pictures(rows: Rows) -> list[Picture]:
-    """Return the figure of the sampler's seconds over cells, a line for each number of genes.
-
-    Parameters
-    ----------
-    rows : mapping
-        Those that did not fail.
-
-    Returns
-    -------
-    list of Picture
-        Empty where there is nothing to draw.
-    """
+    """Return the figure of the sampler's seconds over cells, a line for each number of genes."""
     grid = grid_of(rows, "resample")
     grid = grid[grid["device"] == "cpu"] if len(grid) else grid
     sizes = grid.groupby("genes").size() if len(grid) else pd.Series(dtype=int)
@@ -198,6 +179,6 @@ def _table(
             shown[key] = [f"{value:,}" for value in shown[key]]
     heads = {c: c.replace("_s", " s").replace("cells_per s", "cells a second") for c in digits}
     heads |= {"peak_gb": "peak GB", "gflops": "GFLOP/s", "gb_s": "GB/s", "n_new": "new cells"}
-    heads |= {"fit_resample_cpu_s": "processor s", "mmd": "MMD"}
+    heads |= {"fit_resample_cpu_s": "CPU s", "mmd": "MMD"}
     heads |= {"sample_and_decode_s": "sample and decode s", "cells_per_s": "cells a second"}
     return Table(title, shown, keys, heads, digits, caption)

@@ -35,7 +35,7 @@ def rope_probabilities(gains: ArrayLike, n_test: float, n_train: float, rope: fl
     gains : array, shape (J,)
         One paired gain per fold; above 0 is better.
     n_test, n_train : float
-        Cells in a test part, and real cells in a training part.
+        Cells in a test set, and real cells in a training set.
     rope : float, default=0.01
         Half the width of the region of practical equivalence, in the unit of the score.
 

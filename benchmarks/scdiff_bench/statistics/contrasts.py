@@ -33,7 +33,7 @@ class Interval:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return bool(self.low > 0 or self.high < 0)
 
 
@@ -50,10 +50,10 @@ def corrected_interval(
     differences : array, shape (J,)
         One paired difference per fold.
     n_test, n_train : float
-        Cells in a test part, and in what is left for training. Where a split draws few of these,
-        all of them count: the correction stands for how far parts of one sample overlap from
-        fold to fold, drawing few is a step of the procedure whose worth is estimated, and a
-        smaller draw overlaps less, not more.
+        Cells in a test set, and cells outside it. Where a split subsamples the latter for
+        training, all of them count: the correction stands for the overlap of parts of one sample
+        from fold to fold, subsampling is part of the procedure that is evaluated, and smaller
+        subsamples overlap less, not more.
     level : float, default=0.95
         Coverage.
 
@@ -130,18 +130,7 @@ class Block:
 
 
 def blocks(rows: pd.DataFrame) -> list[Block]:
-    """Return the rows of each data set, set of rare types and n, in their order.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Results.
-
-    Returns
-    -------
-    list of Block
-        In the order of the rows.
-    """
+    """Return the rows of each data set, set of rare types and n, in their order."""
     found = rows.groupby(BLOCK, sort=False, dropna=False, observed=True)
     return [
         Block(str(d), str(s), None if pd.isna(n) else int(n), part) for (d, s, n), part in found

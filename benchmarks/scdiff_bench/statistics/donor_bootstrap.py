@@ -1,4 +1,4 @@
-"""Intervals with donors drawn anew: cells of one donor are not independent."""
+"""Bootstrap over donors: cells of one donor are not independent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scdiff_bench.statistics.confusion_counts import COUNTS, with_counts
 from scdiff_bench.statistics.contrasts import Interval
 
 Floats = NDArray[np.float64]
@@ -15,8 +16,8 @@ DRAWS = 1000
 
 
 def donor_interval(
-    tallies: pd.DataFrame,
-    arm: Mapping[Any, str],
+    confusion_counts: pd.DataFrame,
+    strategy: Mapping[Any, str],
     reference: Mapping[Any, str],
     score: str,
     rare: Sequence[str],
@@ -29,10 +30,10 @@ def donor_interval(
 
     Parameters
     ----------
-    tallies : DataFrame
+    confusion_counts : DataFrame
         One classifier's calls, donor by donor.
-    arm, reference : mapping of int to str
-        For each fold, the arms whose difference is taken.
+    strategy, reference : mapping of int to str
+        For each fold, the strategies whose difference is taken.
     score : str
         A score of calls; those of probabilities give None.
     rare : sequence of str
@@ -43,66 +44,76 @@ def donor_interval(
     Returns
     -------
     Interval or None
-        Percentiles at 95 %; None where the test part has fewer than 2 donors.
+        Percentiles at 95 %; None where the test sets have fewer than 2 donors.
     """
-    donors = sorted(set(tallies["donor"]) - {""})
+    donors = sorted(set(confusion_counts["donor"]) - {""})
     if score not in FROM_CALLS or len(donors) < 2:
         return None
     place = {donor: i for i, donor in enumerate(donors)}
-    types = tallies["types"].iloc[0]
+    types = confusion_counts["types"].iloc[0]
     is_rare = np.isin(list(types), list(rare))
     weights = np.random.default_rng(seed).multinomial(
         len(donors), np.full(len(donors), 1 / len(donors)), DRAWS
     )
+    counted = with_counts(confusion_counts)
     found = {
-        key: np.asarray(value, dtype=float).reshape(len(types), -1)
-        for *key_parts, value in tallies[
-            ["fold_index", "strategy", "donor", "confusion"]
+        (fold, name, donor): np.array([right, called, truth], dtype=float)
+        for fold, name, donor, right, called, truth in counted[
+            ["fold_index", "strategy", "donor", *COUNTS]
         ].itertuples(index=False)
-        for key in [tuple(key_parts)]
     }
     differences = []
-    for fold in arm:
+    for fold in strategy:
         both = []
-        for name in (arm[fold], reference[fold]):
-            counts = np.zeros((len(donors), len(types), len(types)))
+        for name in (strategy[fold], reference[fold]):
+            counts = np.zeros((len(donors), len(COUNTS), len(types)))
             for donor, i in place.items():
                 counts[i] = found.get((fold, name, donor), 0)
-            calls = np.tensordot(weights, counts, axes=1)  # (draws, types, types)
-            both.append(FROM_CALLS[score](calls, is_rare))
+            calls = np.tensordot(weights, counts, axes=1)  # (draws, counts, types)
+            both.append(FROM_CALLS[score](*np.moveaxis(calls, 1, 0), is_rare))
         differences.append(both[0] - both[1])
     mean = np.nanmean(np.array(differences), axis=0)
     mean = mean[~np.isnan(mean)]
     low, high = np.percentile(mean, [2.5, 97.5])
-    return Interval(float(mean.mean()), float(low), float(high), len(arm))
+    return Interval(float(mean.mean()), float(low), float(high), len(strategy))
 
 
-def _over_types(values: Floats, calls: Floats, which: NDArray[np.bool_]) -> Floats:
+def _over_types(values: Floats, truth: Floats, which: NDArray[np.bool_]) -> Floats:
     """Mean over the types that a draw has test cells of."""
-    there = (calls.sum(axis=2) > 0) & which
+    there = (truth > 0) & which
     total = there.sum(axis=1)
     return np.where(total > 0, (values * there).sum(axis=1) / np.maximum(total, 1), np.nan)
 
 
-def _f1(calls: Floats) -> Floats:
-    right = np.diagonal(calls, axis1=1, axis2=2)
-    return 2 * right / np.maximum(calls.sum(axis=1) + calls.sum(axis=2), 1)
+def _f1(right: Floats, called: Floats, truth: Floats) -> Floats:
+    return 2 * right / np.maximum(called + truth, 1)
 
 
-def _recall(calls: Floats) -> Floats:
-    return np.diagonal(calls, axis1=1, axis2=2) / np.maximum(calls.sum(axis=2), 1)
+def _macro_f1(right: Floats, called: Floats, truth: Floats, rare: NDArray[np.bool_]) -> Floats:
+    return _over_types(_f1(right, called, truth), truth, np.ones_like(rare))
 
 
-def _accuracy(calls: Floats, rare: NDArray[np.bool_]) -> Floats:
-    total = calls.sum(axis=(1, 2))
-    right = np.trace(calls, axis1=1, axis2=2)
-    return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+def _rare_f1(right: Floats, called: Floats, truth: Floats, rare: NDArray[np.bool_]) -> Floats:
+    return _over_types(_f1(right, called, truth), truth, rare)
+
+
+def _majority_f1(right: Floats, called: Floats, truth: Floats, rare: NDArray[np.bool_]) -> Floats:
+    return _over_types(_f1(right, called, truth), truth, ~rare)
+
+
+def _recall(right: Floats, called: Floats, truth: Floats, rare: NDArray[np.bool_]) -> Floats:
+    return _over_types(right / np.maximum(truth, 1), truth, np.ones_like(rare))
+
+
+def _accuracy(right: Floats, called: Floats, truth: Floats, rare: NDArray[np.bool_]) -> Floats:
+    total = truth.sum(axis=1)
+    return np.where(total > 0, right.sum(axis=1) / np.maximum(total, 1), np.nan)
 
 
 FROM_CALLS: dict[str, Any] = {
-    "macro_f1": lambda c, rare: _over_types(_f1(c), c, np.ones_like(rare)),
-    "rare_f1": lambda c, rare: _over_types(_f1(c), c, rare),
-    "majority_f1": lambda c, rare: _over_types(_f1(c), c, ~rare),
-    "balanced_accuracy": lambda c, rare: _over_types(_recall(c), c, np.ones_like(rare)),
+    "macro_f1": _macro_f1,
+    "rare_f1": _rare_f1,
+    "majority_f1": _majority_f1,
+    "balanced_accuracy": _recall,
     "accuracy": _accuracy,
 }

@@ -1,4 +1,4 @@
-"""When an arm is worth choosing: its lead over the bar, by classifier, n and separation."""
+"""When a strategy is worth choosing: its lead by classifier, training cells and separation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scdiff_bench.statistics.comparisons import BEST_BASELINE, ROPE, Contrast, comparisons
 from scdiff_bench.statistics.contrasts import Interval, blocks
-from scdiff_bench.statistics.verdicts import BEST_TRIVIAL, ROPE, Contrast, verdicts
 from scipy import stats
 
 FEW = 20
@@ -24,13 +24,13 @@ class Lead:
     classifier : str
     difference : Interval
         Mean over data sets of means over their comparisons; ``folds`` counts the comparisons.
-    gap_closed : float
-        Share of the way from the bar to the oracle, both averaged as the lead is.
+    gap_recovered : float
+        Fraction of the gap to the oracle recovered, lead and gap averaged alike.
     """
 
     classifier: str
     difference: Interval
-    gap_closed: float
+    gap_recovered: float
 
     @property
     def word(self) -> str:
@@ -43,20 +43,20 @@ class Lead:
 
 
 def leads(
-    rows: pd.DataFrame, arm: str, trivial: Sequence[str], controls: Sequence[str], score: str
+    rows: pd.DataFrame, strategy: str, baselines: Sequence[str], controls: Sequence[str], score: str
 ) -> pd.DataFrame:
-    """Return an arm's lead over the best trivial arm and over every other arm that learns a model.
+    """Return a strategy's lead over the best baseline and over every other generative method.
 
     Parameters
     ----------
     rows : DataFrame
         Results of one or several studies.
-    arm : str
-        Who is judged.
-    trivial, controls : sequence of str
-        Labels of the trivial arms and of the controls.
+    strategy : str
+        The strategy whose lead it is.
+    baselines, controls : sequence of str
+        Labels of the baselines and of the controls.
     score : str
-        By what; higher is better.
+        Score to compare by; higher is better.
 
     Returns
     -------
@@ -75,41 +75,42 @@ def leads(
         if name not in rows or rows[name].isna().all():
             raise ValueError(
                 f"The studies have no {name!r} in their rows: they were computed by an earlier "
-                "version, or without that score. Compute them anew."
+                "version, or without that score. Run them again: scdiff-bench run CONFIG"
             )
     found = []
     for block in blocks(rows):
         where = {"dataset": block.dataset, "rare_set": block.rare_set, "n": block.n}
         separation = float(block.rows["separation"].mean())
-        for verdict in verdicts(block.rows, score, trivial, controls):
-            for contrast in verdict.contrasts:
-                turned = _as_lead_of(arm, contrast)
+        for comparison in comparisons(block.rows, score, baselines, controls):
+            for contrast in comparison.contrasts:
+                turned = _as_lead_of(strategy, contrast)
                 if turned is None or contrast.difference.folds < 2:
                     continue
                 reference, sign = turned
                 interval = contrast.difference
-                bar = verdict.trivial_mean
                 found.append(
                     {
                         **where,
                         "separation": separation,
-                        "classifier": verdict.classifier,
+                        "classifier": comparison.classifier,
                         "reference": reference,
                         "lead": sign * interval.mean,
                         "variance": _variance(interval),
                         "freedom": interval.folds - 1,
                         "folds": interval.folds,
-                        "gap": verdict.oracle_mean - bar if reference == BEST_TRIVIAL else np.nan,
+                        "gap": comparison.oracle_mean - comparison.baseline_mean
+                        if reference == BEST_BASELINE
+                        else np.nan,
                     }
                 )
     return pd.DataFrame(found)
 
 
-def _as_lead_of(arm: str, contrast: Contrast) -> tuple[str, int] | None:
-    """Return whom the arm is compared with, and the sign of its lead."""
-    if contrast.arm == arm:
+def _as_lead_of(strategy: str, contrast: Contrast) -> tuple[str, int] | None:
+    """Return whom the strategy is compared with, and the sign of its lead."""
+    if contrast.strategy == strategy:
         return contrast.reference, 1
-    return (contrast.arm, -1) if contrast.reference == arm else None
+    return (contrast.strategy, -1) if contrast.reference == strategy else None
 
 
 def _variance(interval: Interval) -> float:
@@ -193,7 +194,7 @@ def _lead(classifier: str, part: pd.DataFrame) -> Lead:
 
 
 def by_separation(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean lead over the best trivial arm for each set of rare types.
+    """Return the mean lead over the best baseline for each set of rare types.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ def by_separation(table: pd.DataFrame) -> pd.DataFrame:
         One row per data set and set, the least separate first: ``separation``, and a column per
         n with the mean over classifiers.
     """
-    mine = table[table["reference"] == BEST_TRIVIAL]
+    mine = table[table["reference"] == BEST_BASELINE]
     keys = ["dataset", "rare_set"]
     wide = mine.pivot_table(index=keys, columns="n", values="lead", observed=True)
     wide.insert(0, "separation", mine.groupby(keys, observed=True)["separation"].mean())

@@ -16,18 +16,18 @@ LEAST_BLOCKS, LEAST_ARMS = 3, 3
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks of arms over blocks.
+    """Mean ranks of strategies over blocks.
 
     Attributes
     ----------
     means : Series
-        Mean rank per arm, 1 is best, ascending.
+        Mean rank per strategy, 1 is best, ascending.
     p_value : float
-        Friedman's: that all arms are alike.
+        Friedman's: that all strategies are alike.
     pairs : DataFrame
         Nemenyi's p-values.
     critical : float
-        Mean ranks closer than this are not told apart at 5 %.
+        Mean ranks closer than this do not differ significantly at 5 %.
     blocks : int
         How many blocks.
     """
@@ -39,8 +39,10 @@ class Ranks:
     blocks: int
 
 
-def ranks(rows: pd.DataFrame, classifier: str, score: str, arms: Sequence[str]) -> Ranks | None:
-    """Rank arms within each block and test the ranks.
+def ranks(
+    rows: pd.DataFrame, classifier: str, score: str, strategies: Sequence[str]
+) -> Ranks | None:
+    """Rank strategies within each block and test the ranks.
 
     Parameters
     ----------
@@ -48,20 +50,20 @@ def ranks(rows: pd.DataFrame, classifier: str, score: str, arms: Sequence[str]) 
         Results of one study or several.
     classifier, score : str
         What to rank by.
-    arms : sequence of str
-        Arms that take part; those that a block lacks are left out.
+    strategies : sequence of str
+        Strategies that take part; those that a block lacks are left out.
 
     Returns
     -------
     Ranks or None
-        None where there are fewer than 3 blocks or 3 arms.
+        None where there are fewer than 3 blocks or 3 strategies.
 
     References
     ----------
     Demsar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7.
     """
     done = rows[(rows["classifier"] == classifier) & (rows["status"] == "ok")]
-    done = done[done["strategy"].isin(arms)]
+    done = done[done["strategy"].isin(strategies)]
     if done.empty:
         return None
     sizes = done["n"].astype("Int64").astype("string").fillna("")  # a missing n is a block too
@@ -73,7 +75,7 @@ def ranks(rows: pd.DataFrame, classifier: str, score: str, arms: Sequence[str]) 
     sign = -1 if SCORES[score].higher_is_better else 1
     ranked = (sign * means).rank(axis=1)
     if (ranked.nunique(axis=1) == 1).all():
-        return None  # every arm is every other arm
+        return None  # every strategy is every other strategy
     test = stats.friedmanchisquare(*means.to_numpy().T)
     pairs = scikit_posthocs.posthoc_nemenyi_friedman(ranked.reset_index(drop=True))
     k = means.shape[1]

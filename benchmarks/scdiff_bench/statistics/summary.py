@@ -1,4 +1,4 @@
-"""A study's results, gathered once for its page, its verdict and its index entry."""
+"""A study's results, gathered once for its page, its findings and its index entry."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from scdiff_bench.config.study import Config
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.statistics import contrasts as statistics
+from scdiff_bench.statistics.comparisons import (
+    BEST_BASELINE,
+    Comparison,
+    Contrast,
+    comparisons,
+    out_of_fold_best,
+)
 from scdiff_bench.statistics.contrasts import BLOCK, Block
 from scdiff_bench.statistics.ranks import Ranks, ranks
-from scdiff_bench.statistics.verdicts import (
-    BEST_TRIVIAL,
-    Contrast,
-    Verdict,
-    out_of_fold_best,
-    verdicts,
-)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Summary:
     ----------
     config : Config
         The study.
-    rows, classes, tallies : DataFrame
+    rows, classes, confusion_counts : DataFrame
         Its results.
     progress : tuple of int, optional
         Units that are there, and units of the study.
@@ -41,7 +41,7 @@ class Summary:
     config: Config
     rows: pd.DataFrame
     classes: pd.DataFrame
-    tallies: pd.DataFrame
+    confusion_counts: pd.DataFrame
     progress: tuple[int, int] = (0, 0)
 
     @cached_property
@@ -50,38 +50,38 @@ class Summary:
         return statistics.blocks(self.rows)
 
     @cached_property
-    def verdicts(self) -> list[list[Verdict]]:
-        """The verdicts of each block."""
+    def comparisons(self) -> list[list[Comparison]]:
+        """The comparisons of each block."""
         config = self.config
         return [
-            verdicts(
+            comparisons(
                 b.rows,
                 config.main_score,
-                config.trivial_arms,
-                config.control_arms,
-                b.of(self.tallies),
+                config.baselines,
+                config.controls,
+                b.of(self.confusion_counts),
             )
             for b in self.blocks
         ]
 
     @cached_property
-    def makers(self) -> list[str]:
-        """Arms that learn a model of expression, those with tuned thresholds included."""
-        idle = {*self.config.trivial_arms, *self.config.control_arms}
-        return [a for a in self.config.arms if a not in idle]
+    def generative(self) -> list[str]:
+        """Strategies that learn a model of expression, those with tuned thresholds included."""
+        others = {*self.config.baselines, *self.config.controls}
+        return [a for a in self.config.compared if a not in others]
 
-    def against_bar(self) -> Iterator[tuple[Block, Verdict, Contrast]]:
-        """Every contrast of a maker with the best trivial arm."""
-        for block, found in zip(self.blocks, self.verdicts, strict=True):
-            for verdict in found:
-                for contrast in verdict.contrasts:
-                    if contrast.reference == BEST_TRIVIAL:
-                        yield block, verdict, contrast
+    def against_baseline(self) -> Iterator[tuple[Block, Comparison, Contrast]]:
+        """Every contrast of a generative method with the best baseline."""
+        for block, found in zip(self.blocks, self.comparisons, strict=True):
+            for comparison in found:
+                for contrast in comparison.contrasts:
+                    if contrast.reference == BEST_BASELINE:
+                        yield block, comparison, contrast
 
-    def with_bar(self, block: Block, classifier: str, score: str) -> pd.DataFrame:
-        """Return a score, folds x arms, with the best trivial arm of each fold among them.
+    def with_baseline(self, block: Block, classifier: str, score: str) -> pd.DataFrame:
+        """Return a score, folds x strategies, with the best baseline of each fold among them.
 
-        The best trivial arm is the one chosen for the main score.
+        The best baseline is the one chosen for the main score.
 
         Parameters
         ----------
@@ -93,23 +93,23 @@ class Summary:
         Returns
         -------
         DataFrame
-            Folds that every arm finished; NaN where a null has fewer draws.
+            Folds that every strategy finished; NaN where a negative control has fewer repeats.
         """
         done = block.rows[(block.rows["classifier"] == classifier) & (block.rows["status"] == "ok")]
         main = self._wide(done, self.config.main_score)
         wide = self._wide(done, score).reindex(main.index)
-        bar = [a for a in main.columns if a in self.config.trivial_arms]
-        if len(main) and bar:
+        there = [a for a in main.columns if a in self.config.baselines]
+        if len(main) and there:
             sign = 1 if SCORES[self.config.main_score].higher_is_better else -1
-            chosen = out_of_fold_best(main[bar], sign)
-            wide[BEST_TRIVIAL] = [wide.loc[i, arm] for i, arm in chosen.items()]
+            chosen = out_of_fold_best(main[there], sign)
+            wide[BEST_BASELINE] = [wide.loc[i, strategy] for i, strategy in chosen.items()]
         return wide
 
     def _wide(self, done: pd.DataFrame, score: str) -> pd.DataFrame:
         wide = done.pivot(index="fold_index", columns="strategy", values=score)
-        order = [a for a in self.config.arms if a in wide]
+        order = [a for a in self.config.compared if a in wide]
         wide = wide[order].dropna(axis=1, how="all")
-        fewer = [a for a, spec in self.config.arm_strategies.items() if spec.draws is not None]
+        fewer = [a for a, spec in self.config.specs.items() if spec.draws is not None]
         return wide.dropna(subset=[a for a in wide if a not in fewer])
 
     def curve(self, dataset: str, rare_set: str, classifier: str) -> pd.DataFrame:
@@ -123,21 +123,21 @@ class Summary:
         Returns
         -------
         DataFrame
-            Columns ``n``, ``arm``, ``mean`` and ``sd``; empty without two values of n.
+            Columns ``n``, ``strategy``, ``mean`` and ``sd``; empty without two values of n.
         """
         records: list[dict[str, Any]] = []
         for block in self.blocks:
             if (block.dataset, block.rare_set) != (dataset, rare_set) or block.n is None:
                 continue
-            wide = self.with_bar(block, classifier, self.config.main_score)
-            for arm in wide.columns:
-                mean, sd = wide[arm].mean(), wide[arm].std(ddof=1)
-                records.append({"n": block.n, "arm": arm, "mean": mean, "sd": sd})
-        found = pd.DataFrame(records, columns=["n", "arm", "mean", "sd"])
+            wide = self.with_baseline(block, classifier, self.config.main_score)
+            for strategy in wide.columns:
+                mean, sd = wide[strategy].mean(), wide[strategy].std(ddof=1)
+                records.append({"n": block.n, "strategy": strategy, "mean": mean, "sd": sd})
+        found = pd.DataFrame(records, columns=["n", "strategy", "mean", "sd"])
         return found if found["n"].nunique() > 1 else found[:0]
 
     def ranks(self, classifier: str) -> Ranks | None:
-        """Rank all arms but the controls over the blocks.
+        """Rank all strategies but the controls over the blocks.
 
         Parameters
         ----------
@@ -149,11 +149,11 @@ class Summary:
         Ranks or None
             None where there are too few blocks.
         """
-        arms = [a for a in self.config.arms if a not in self.config.control_arms]
-        return ranks(self.rows, classifier, self.config.main_score, arms)
+        strategies = [a for a in self.config.compared if a not in self.config.controls]
+        return ranks(self.rows, classifier, self.config.main_score, strategies)
 
     def reliability(self, classifier: str) -> dict[str, NDArray[np.float64]]:
-        """Return the reliability bins of each arm, over all folds of the study.
+        """Return the reliability bins of each strategy, over all folds of the study.
 
         Parameters
         ----------
@@ -163,53 +163,55 @@ class Summary:
         Returns
         -------
         dict of str to ndarray, shape (bins, 3)
-            Arms whose thresholds were tuned have the bins of the arm they were tuned after; the
-            best trivial arm has those of the arm that was chosen for each fold on the others.
+            Strategies with tuned thresholds have the bins of the strategy they were tuned after;
+            the best baseline has those of the one chosen for each fold on the others.
         """
-        if self.tallies.empty:
+        if self.confusion_counts.empty:
             return {}
-        mine = self.tallies[self.tallies["classifier"] == classifier]
+        mine = self.confusion_counts[self.confusion_counts["classifier"] == classifier]
         mine = mine[mine["bins"].notna()]
-        found = {str(arm): _pooled(part) for arm, part in mine.groupby("strategy", sort=False)}
-        chosen = self._bar(classifier)
-        bar = [
+        found = {
+            str(strategy): _pooled(part) for strategy, part in mine.groupby("strategy", sort=False)
+        }
+        chosen = self._chosen_baselines(classifier)
+        baseline = [
             tuple(c) in chosen
             for c in mine[[*BLOCK, "fold_index", "strategy"]].astype(str).to_numpy()
         ]
-        if any(bar):
-            found[BEST_TRIVIAL] = _pooled(mine[bar])
+        if any(baseline):
+            found[BEST_BASELINE] = _pooled(mine[baseline])
         return found
 
-    def _bar(self, classifier: str) -> set[tuple[str, ...]]:
-        """Return block, fold and arm wherever an arm is the best trivial one, chosen elsewhere."""
+    def _chosen_baselines(self, classifier: str) -> set[tuple[str, ...]]:
+        """Return block, fold and strategy wherever it is the best baseline, chosen elsewhere."""
         found = set()
         sign = 1 if SCORES[self.config.main_score].higher_is_better else -1
         for block in self.blocks:
             mine = block.rows[block.rows["classifier"] == classifier]
             wide = self._wide(mine[mine["status"] == "ok"], self.config.main_score)
-            bar = [a for a in wide.columns if a in self.config.trivial_arms]
-            if len(wide) and bar:
+            there = [a for a in wide.columns if a in self.config.baselines]
+            if len(wide) and there:
                 place = [str(mine[key].iloc[0]) for key in BLOCK]
-                for fold, arm in out_of_fold_best(wide[bar], sign).items():
-                    found.add((*place, str(fold), str(arm)))
+                for fold, strategy in out_of_fold_best(wide[there], sign).items():
+                    found.add((*place, str(fold), str(strategy)))
         return found
 
     def majority_cost(self) -> pd.DataFrame:
-        """Return what each arm costs the types that are not rare.
+        """Return what each strategy costs the types that are not rare.
 
         Returns
         -------
         DataFrame
-            Arms x classifiers: F1 of the other types minus that without any strategy.
+            Strategies x classifiers: F1 of the other types minus that without any strategy.
         """
         done = self.rows[self.rows["status"] == "ok"]
         means = done.groupby(["strategy", "classifier"], sort=False)["majority_f1"].mean()
         wide = means.unstack("classifier")
         if "none" not in wide.index:
             return wide.iloc[:0]
-        arms = [a for a in self.config.arms if a in wide.index]
+        strategies = [a for a in self.config.compared if a in wide.index]
         columns = [c for c in self.config.classifiers if c in wide]
-        return (wide - wide.loc["none"]).loc[arms, columns].drop(index="none")
+        return (wide - wide.loc["none"]).loc[strategies, columns].drop(index="none")
 
 
 def _pooled(part: pd.DataFrame) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""What is done about imbalance: ``catalogue`` lists the strategies; add one there."""
+"""Strategies against class imbalance: ``catalogue`` lists them; add one there."""

@@ -1,4 +1,4 @@
-"""Strategies: what is done about the imbalance before or around the classifier.
+"""Strategies: what is done about class imbalance before or around the classifier.
 
 LoRAS is not among them: its only package beside smote-variants, which pulls in TensorFlow, is
 pyloras, whose one version is a pre-release of 2023 that calls itself experimental.
@@ -10,6 +10,7 @@ from typing import Any
 
 from imblearn.over_sampling import ADASYN, BorderlineSMOTE, RandomOverSampler
 from scdiff_bench.strategies.controls import Oracle, ShuffledLabels
+from scdiff_bench.strategies.objects import with_objects
 from scdiff_bench.strategies.registry import (
     STRATEGIES,
     Entry,
@@ -34,7 +35,7 @@ __all__ = [
 
 @register()
 def none(sampling_strategy: Any, random_state: int) -> Strategy:
-    """Train on the cells as they are."""
+    """Train on the cells as they are, without augmentation."""
     return Strategy()
 
 
@@ -58,7 +59,7 @@ def thresholds(sampling_strategy: Any, random_state: int) -> Strategy:
 
 @register()
 def balance_cell_type(sampling_strategy: Any, random_state: int) -> Strategy:
-    """Let CellTypist draw its mini-batches evenly from the types; others train as they are."""
+    """Let CellTypist draw its mini-batches evenly from the types; others train as usual."""
     return Strategy(balance_cell_type=True)
 
 
@@ -66,7 +67,7 @@ def balance_cell_type(sampling_strategy: Any, random_state: int) -> Strategy:
 def random_oversampler(
     sampling_strategy: Any, random_state: int, *, shrinkage: float | None = None
 ) -> Strategy:
-    """Repeat cells of the small classes."""
+    """Repeat cells of the small classes, as imbalanced-learn does."""
     return Strategy(
         RandomOverSampler(
             sampling_strategy=sampling_strategy, random_state=random_state, shrinkage=shrinkage
@@ -84,7 +85,7 @@ def smote(sampling_strategy: Any, random_state: int, *, k_neighbors: int = 5) ->
 def borderline_smote(
     sampling_strategy: Any, random_state: int, *, k_neighbors: int = 5, m_neighbors: int = 10
 ) -> Strategy:
-    """Interpolate from the cells that lie among cells of other classes."""
+    """Interpolate from cells at the border to other classes."""
 
     def make(wanted: Any, seed: int, k: int) -> Any:
         return BorderlineSMOTE(
@@ -98,7 +99,7 @@ def borderline_smote(
 
 @register()
 def adasyn(sampling_strategy: Any, random_state: int, *, n_neighbors: int = 5) -> Strategy:
-    """Interpolate, more from cells that have many neighbours of other classes."""
+    """Interpolate, more often from cells with many neighbours of other classes."""
 
     def make(wanted: Any, seed: int, k: int) -> Any:
         return ADASYN(sampling_strategy=wanted, random_state=seed, n_neighbors=k)
@@ -149,9 +150,9 @@ def geometric_smote(
     )
 
 
-@register(trivial=False, package=True)
+@register(baseline=False, package=True)
 def latent_gaussian(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
-    """Draw from one Gaussian per class in the latent, decoded as the diffusion's cells are."""
+    """Sample from one Gaussian per class in the latent space, with the decoder of `diffusion`."""
     from scdiff_bench.strategies.latent_gaussian import LatentGaussianOversampler
 
     return Strategy(
@@ -161,11 +162,9 @@ def latent_gaussian(sampling_strategy: Any, random_state: int, **params: Any) ->
     )
 
 
-@register(trivial=False, package=True)
+@register(baseline=False, package=True)
 def diffusion(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
-    """Draw cells from a guided latent diffusion model."""
-    from scdiff_bench.config.objects import with_objects
-
+    """Sample cells from a guided latent diffusion model."""
     from scdiff_augment import DiffusionOversampler
 
     built = with_objects(params)
@@ -176,30 +175,30 @@ def diffusion(sampling_strategy: Any, random_state: int, **params: Any) -> Strat
     )
 
 
-@register(trivial=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
+@register(baseline=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
 def scvi(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
-    """Draw from scVI's posterior predictive of the class's real cells."""
+    """Sample from scVI's posterior predictive distribution of the class's real cells."""
     from scdiff_bench.strategies.scvi_oversampler import ScviOversampler
 
     return Strategy(ScviOversampler(sampling_strategy, random_state, **params))
 
 
-@register(trivial=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
+@register(baseline=False, package=True, needs=("scvi", "scdiff-augment[scvi]"))
 def scanvi(sampling_strategy: Any, random_state: int, **params: Any) -> Strategy:
-    """Draw as scVI does, from a latent that has learnt the labels too."""
+    """Sample as `scvi` does, from a latent space that has learnt the labels too."""
     from scdiff_bench.strategies.scvi_oversampler import ScviOversampler
 
     return Strategy(ScviOversampler(sampling_strategy, random_state, labelled=True, **params))
 
 
-@register(trivial=False, control=True)
+@register(baseline=False, control=True)
 def oracle(sampling_strategy: Any, random_state: int) -> Strategy:
-    """Top up with the real cells that the split has set aside, as many as exist."""
+    """Positive control: add the real cells that the split has held out, as many as exist."""
     return Strategy(Oracle(sampling_strategy, random_state))
 
 
-@register(trivial=False, package=True, control=True)
+@register(baseline=False, package=True, control=True)
 def null(sampling_strategy: Any, random_state: int, *, of: str = "diffusion") -> Strategy:
-    """Shuffle the labels of another strategy's synthetic cells."""
+    """Negative control: shuffle the labels of another strategy's synthetic cells."""
     made = build_strategy(of, sampling_strategy, random_state, {})
     return Strategy(ShuffledLabels(made.sampler, random_state))

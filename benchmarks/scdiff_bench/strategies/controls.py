@@ -1,4 +1,4 @@
-"""Controls: what perfect new cells would be worth, and what new cells without meaning are worth."""
+"""Controls: held-out real cells (positive), and synthetic cells with shuffled labels (negative)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scdiff_bench.strategies.resamplers import missing_cells
 
 @dataclass
 class Oracle:
-    """Top up with real cells that the split has set aside, as many as exist.
+    """Positive control: add real cells that the split has held out, as many as exist.
 
     Attributes
     ----------
     sampling_strategy, random_state
         As in imbalanced-learn; a class never gets more cells than this asks for.
     reserve : tuple of ndarray or None
-        Values and labels of the cells set aside; neither training nor test cells.
+        Values and labels of the cells held out for it; neither training nor test cells.
     note_ : str
         Where fewer cells exist than were asked for.
     """
@@ -59,7 +59,7 @@ class Oracle:
 
 @dataclass
 class ShuffledLabels:
-    """A generator's cells with their labels shuffled among them.
+    """Negative control: a generator's cells with their labels shuffled among them.
 
     Attributes
     ----------
@@ -95,14 +95,14 @@ class ShuffledLabels:
         Raises
         ------
         ValueError
-            If one class alone was topped up, so that shuffling changes nothing.
+            If one class alone was oversampled, so that shuffling changes nothing.
         """
         X_new, y_new = self.sampler.fit_resample(X, y)
         made = y_new[len(y) :]
         if len(made) and len(np.unique(made)) == 1:
             raise ValueError(
-                f"Only class {str(made[0])!r} was topped up; shuffling the labels of one class "
-                "changes nothing. Top up two classes or more, or leave the null control out."
+                f"Only class {str(made[0])!r} was oversampled; shuffling the labels of one class "
+                "changes nothing. Oversample at least two classes, or leave 'null' out."
             )
         shuffled = np.random.default_rng(self.random_state).permutation(made)
         return X_new, np.concatenate([y_new[: len(y)], shuffled])

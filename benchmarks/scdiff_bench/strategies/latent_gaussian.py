@@ -1,4 +1,4 @@
-"""A Gaussian per class in the same latent with the same codec: what diffusion must beat."""
+"""A Gaussian per class in the latent space of `diffusion`, with its codec: an ablation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scdiff_augment.parameters import PARAMETERS
 
 
 class LatentGaussianOversampler(GenerativeOverSampler):
-    """Over-sample cells from one Gaussian per class in a codec's latent.
+    """Oversample cells from one Gaussian per class in a codec's latent space.
 
     The ablation of `DiffusionOversampler`: the same codec, the same class means and shrunken
     covariances, cells of a class drawn together as well, no denoiser and no guidance.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from scdiff_bench.config.messages import choose, nearest
+from scdiff_bench.messages import choose, nearest
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Strategy:
     thresholds : bool
         Whether the classifier's thresholds are tuned on the training cells.
     balance_cell_type : bool
-        Whether CellTypist draws its mini-batches evenly from the types.
+        Whether CellTypist draws its mini-batches evenly from the cell types.
     """
 
     sampler: Any = None
@@ -44,18 +44,18 @@ class Entry:
     ----------
     build : callable
         ``build(sampling_strategy, random_state, **params) -> Strategy``.
-    trivial : bool
-        Whether it needs no learnt model of expression: the bar that others must pass.
+    baseline : bool
+        Whether it needs no learnt model of expression; the others are generative methods.
     package : bool
-        Whether it runs code of scdiff_augment, so that its results go stale with it.
+        Whether it draws cells with scdiff_augment, so that its results depend on their version.
     control : bool
-        Whether it is no strategy but a control: never a leader, never a bar.
+        Whether it is a control: never a leader, never the best baseline.
     needs : tuple of str
-        The module it cannot do without and what installs it, where that is optional.
+        The optional module that it needs, and what installs it.
     """
 
     build: Build
-    trivial: bool = True
+    baseline: bool = True
     package: bool = False
     control: bool = False
     needs: tuple[str, str] | None = None
@@ -66,7 +66,7 @@ STRATEGIES: dict[str, Entry] = {}
 
 def register(
     *,
-    trivial: bool = True,
+    baseline: bool = True,
     package: bool = False,
     control: bool = False,
     needs: tuple[str, str] | None = None,
@@ -75,7 +75,7 @@ def register(
 
     Parameters
     ----------
-    trivial, package, control, needs
+    baseline, package, control, needs
         As in `Entry`.
 
     Returns
@@ -85,7 +85,7 @@ def register(
     """
 
     def add(build: Build) -> Build:
-        STRATEGIES[build.__name__] = Entry(build, trivial, package, control, needs)
+        STRATEGIES[build.__name__] = Entry(build, baseline, package, control, needs)
         return build
 
     return add
@@ -151,7 +151,7 @@ def build_strategy(
     name : str
         A name in ``STRATEGIES``.
     sampling_strategy : str or dict
-        Which classes are topped up, as in imbalanced-learn.
+        Which classes are oversampled, as in imbalanced-learn.
     random_state : int
         Seed.
     params : dict

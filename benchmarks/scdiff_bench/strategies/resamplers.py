@@ -19,7 +19,7 @@ def _smote(sampling_strategy: Any, random_state: int, k: int) -> Any:
 
 
 def missing_cells(sampling_strategy: Any, y: Any) -> dict[Any, int]:
-    """Return how many cells each class to top up is short of.
+    """Return how many cells each class to oversample is short of.
 
     Parameters
     ----------
@@ -78,13 +78,13 @@ class SmallClass:
         Raises
         ------
         ValueError
-            If a class to top up has 1 cell, so that there is nothing to interpolate.
+            If a class to oversample has 1 cell, so that there is nothing to interpolate.
         """
         self.note_ = ""
         return self._resample(X, y, self._neighbours(y))
 
     def _neighbours(self, y: Any) -> int:
-        """Return ``k_neighbors``, lowered to the smallest class to top up."""
+        """Return ``k_neighbors``, lowered to the smallest class to oversample."""
         counts = Counter(np.asarray(y).tolist())
         targets = missing_cells(self.sampling_strategy, y)
         small = min(targets, key=lambda c: counts[c], default=None)
@@ -159,7 +159,7 @@ class LatentSMOTE(SmallClass):
 
 @dataclass
 class Named:
-    """Hands a sampler its cells with gene names, which a pretrained generator goes by.
+    """Hands a sampler its cells with gene names, by which a pretrained generator finds its genes.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ class Share:
     Attributes
     ----------
     base : str or dict
-        Which classes are topped up and to what, as in imbalanced-learn.
+        Which classes are oversampled and to what size, as in imbalanced-learn.
     share : float
         1 is ``base`` itself; 0.5 half as many new cells; 2 twice as many.
     """
@@ -207,7 +207,7 @@ class Share:
     share: float
 
     def __call__(self, y: Any) -> dict[Any, int]:
-        """Return the final number of cells of each class to top up.
+        """Return the final number of cells of each class to oversample.
 
         Parameters
         ----------

@@ -25,9 +25,9 @@ class ScviOversampler:
     sampling_strategy, random_state
         As in imbalanced-learn.
     labelled : bool
-        Whether the latent learns the labels too (scANVI).
+        Whether the latent space learns the labels too (scANVI).
     n_latent : int
-        Dimensions of the latent.
+        Dimensions of the latent space.
     epochs : int
         Passes over the cells for scVI.
     label_epochs : int
@@ -65,13 +65,13 @@ class ScviOversampler:
         Raises
         ------
         ValueError
-            If X holds neither counts nor what leads back to them.
+            If X holds neither counts nor values from which they can be recovered.
         """
         parts = denormalise(X)
         if parts.kind == "real":
             raise ValueError(
-                "scVI models counts, and X leads back to none. Give the benchmark counts, or "
-                "leave scvi and scanvi out."
+                "scVI models counts, and counts cannot be recovered from X. Give the benchmark a "
+                "layer with counts, or leave scvi and scanvi out."
             )
         rng = np.random.default_rng(self.random_state)
         wanted = missing_cells(self.sampling_strategy, y)

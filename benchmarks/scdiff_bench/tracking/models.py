@@ -14,7 +14,7 @@ FOLDER, STAMP = "generators", "unit.txt"
 
 
 def save_generators(units: Sequence[Unit], folder: Path) -> dict[str, Path]:
-    """Fit the first unit of each data set that has a generator once more, and save it.
+    """Refit the generator of the first unit of each data set, and save it.
 
     Seeds are the unit's own, so that it is the generator of that fold; workers may have run on
     other machines and keep nothing. One that is there already is left as it is.

@@ -1,4 +1,4 @@
-"""Tables of the study of fidelity by class: memorisation, and all figures."""
+"""Tables of the study of fidelity by class: memorisation, and all metrics."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def memory(found: pd.DataFrame) -> list[Table]:
                 ["dataset", "variant", "class"],
                 {
                     "value": "ratio", "null": REAL, "low": "interval from", "high": "to",
-                    "n_train": "training cells", "n": "cells", "within": "draws within",
-                    "below": "draws below", "runs": "draws",
+                    "n_train": "training cells", "n": "cells", "within": "repeats within",
+                    "below": "repeats below", "runs": "repeats",
                 },
                 caption=f"{caption} Ratio of the distance to the nearest training cell of the "
                 "type over that to the nearest of as many held-out ones, median over cells. "
-                "Interval: where the ratio of as many other real cells lies in 95 % of cases. "
-                "Below it cells are nearer to their training cells than real ones are. Near "
+                "Interval: 95 % interval of the ratio for as many other real cells. "
+                "Below it, cells are nearer to the training cells than other real cells are. Near "
                 "duplicates: about .01 for real cells.",
             )
         )  # fmt: skip
@@ -62,7 +62,7 @@ def memory(found: pd.DataFrame) -> list[Table]:
 
 
 def figures(found: pd.DataFrame) -> list[Table]:
-    """Show all figures of each class, for the first variant."""
+    """Show all metrics of each class, for the first variant."""
     named = found[
         (found["conditions"] == "label")
         & (found["class"] != ALL)
@@ -82,7 +82,7 @@ def figures(found: pd.DataFrame) -> list[Table]:
                 frame[order],
                 ["class", "cells"],
                 TITLES,
-                caption="The first variant; figures that need more cells than a class has are "
+                caption="The first variant; metrics that need more cells than a class has are "
                 "left out.",
             )
         )

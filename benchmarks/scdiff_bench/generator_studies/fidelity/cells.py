@@ -1,4 +1,4 @@
-"""Which cells the study of fidelity gives to whom: all variants of a draw share them."""
+"""How the study of fidelity divides cells; all variants of a repeat share the parts."""
 
 from __future__ import annotations
 

@@ -14,26 +14,26 @@ from scdiff_bench.generator_studies.fidelity.cells import Index, Parts
 from scipy import stats
 
 from scdiff_augment.metrics import evaluate
-from scdiff_augment.metrics.rows import IDEAL, MEMORY
+from scdiff_augment.metrics.scoring import IDEAL, MEMORISATION
 
 Row = dict[str, Any]
 Matrix = NDArray[np.float32]
 
 FORESTS = ("forest_auc_pca", "forest_auc_genes")
 BY_CLASS = tuple(name for name in IDEAL if name not in FORESTS)
-"""Figures of each class: forests need more cells than most classes have."""
+"""Metrics of each class: forests need more cells than most classes have."""
 
 PUBLISHED = ("scc", "pcc", "mmd", "ilisi", "forest_auc_pca")
-"""Figures of the published protocol, which compares with training cells."""
+"""Metrics of the published protocol, which compares with training cells."""
 
 MAX_JUDGED = 4000
-"""Cells that a judge learns from."""
+"""Most cells that CellTypist is trained on."""
 
 _judges: dict[tuple[str, bytes], CellTypistClassifier] = {}
 
 
 def natural(real: Matrix, cells: Matrix, training: Matrix, seed: int, trees: int) -> pd.DataFrame:
-    """Compare cells in natural proportions with held-out ones, by every figure without classes."""
+    """Compare cells in natural proportions with held-out ones, by every metric over all cells."""
     return evaluate(real, cells, training=training, random_state=seed, n_estimators=trees)
 
 
@@ -68,7 +68,7 @@ def by_class(
         "random_state": seed,
     }
     table = evaluate(data.X[real], cells, figures=figures, **shared)
-    if null and (memory := tuple(name for name in MEMORY if name in figures)):
+    if null and (memory := tuple(name for name in MEMORISATION if name in figures)):
         twice = evaluate(data.X[real], cells, null=cells, null_labels=y, figures=memory, **shared)
         ends = twice.set_index(["class", "figure"])[["null_low", "null_high"]]
         table = table.drop(columns=["null_low", "null_high"]).join(ends, on=["class", "figure"])
@@ -113,13 +113,13 @@ def memorised(
     data: Dataset, parts: Parts, cells: Matrix, conditions: str, seed: int, null: bool = False
 ) -> Iterator[Row]:
     """Say how near cells of rare types are to their few training cells."""
-    figures = tuple(MEMORY)
+    figures = tuple(MEMORISATION)
     table = by_class(data, parts.real, cells, parts.train, seed, figures, null)
     yield from plain(table[table["class"] != "all cells"], conditions, null)
 
 
 def _judge(data: Dataset, rows: Index) -> CellTypistClassifier:
-    """Train a judge, or take the one that the variant before has trained on the same cells."""
+    """Train CellTypist, or take the model that the previous variant trained on the same cells."""
     key = data.digest, rows.tobytes()
     if key not in _judges:
         while len(_judges) > 1:  # a draw has two

@@ -15,7 +15,7 @@ from scdiff_augment import plotting
 
 
 def pictures(arrays: Mapping[str, Arrays]) -> list[Picture]:
-    """Draw maps, markers, moments and telling genes of the first draw of each data set."""
+    """Draw UMAPs, markers, moments and telling genes of the first repeat of each data set."""
     found = []
     for name, a in arrays.items():
         dataset = name.split()[0]
@@ -29,7 +29,7 @@ def pictures(arrays: Mapping[str, Arrays]) -> list[Picture]:
             ),
             Picture(
                 f"{dataset}_classes",
-                f"{dataset}: the same map, class by class.",
+                f"{dataset}: the same UMAP, class by class.",
                 (6.0, 1.6 * (1 + (len(np.unique(a["labels"])) - 1) // 4)),
                 partial(_draw_classes, a=a),
                 raster=True,

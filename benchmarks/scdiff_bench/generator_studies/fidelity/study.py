@@ -1,4 +1,4 @@
-"""How real are the cells: figures of fidelity beside their null, on cells never seen."""
+"""How real are the cells: metrics on held-out cells, beside those of other real cells."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = 1
 LIBRARIES = ("celltypist",)
 
 REAL = "real cells"
-"""What stands in the place of a variant's name in the rows of the null."""
+"""The variant's name in rows of the reference: real cells in the place of synthetic ones."""
 
 DRAWN = 1000
 """Cells of each side that the pictures show."""
@@ -40,20 +40,20 @@ class Parameters:
     Attributes
     ----------
     draws : int
-        Splits of each data set, each with models of its own.
+        Random splits of each data set, each with models of its own.
     n_train, n_score : int
         Cells that the model learns from, at most half of all; synthetic cells, and real cells in
         each of the two parts they are compared with, at most half of the rest.
     n_estimators : int
-        Trees of the forests. Figures of forests of different sizes must not be compared.
+        Trees of the random forests. AUCs of forests of different sizes must not be compared.
     null_repeats : int
-        Times that held-out cells are parted anew in each draw, for the interval of the null.
+        Random halvings of the held-out cells in each repeat, for the interval of real cells.
     rare_n : list of int
-        Training cells that the smallest types are cut to, in models of their own that are looked
-        at for copies.
+        Training cells that the smallest types are cut to, in models of their own that are checked
+        for memorisation.
     variants : dict of str to dict
         Parameters of the generator by the name of the variant; the first is the one pictured.
-        The key ``note`` says in a line what the variant tests, and changes nothing.
+        The key ``note`` says in a line what the variant tests; it changes no result.
     """
 
     draws: int = 2
@@ -69,7 +69,9 @@ class Parameters:
             raise ValueError("params: variants must name at least one, for example {default: {}}.")
         for name, params in self.variants.items():
             if name == REAL:
-                raise ValueError(f"params: a variant must not be named {REAL!r}, as the null is.")
+                raise ValueError(
+                    f"params: a variant must not be named {REAL!r}: that is the reference."
+                )
             if not isinstance((params or {}).get("note", ""), str):
                 raise ValueError(f"params: the note of variant {name!r} must be a line of text.")
             check_model(_model(params))
@@ -78,8 +80,8 @@ class Parameters:
                 raise ValueError(f"params: {key}={getattr(self, key)} must be at least 1.")
         if self.null_repeats < 2:
             raise ValueError(
-                f"params: null_repeats={self.null_repeats} must be at least 2: an interval needs "
-                "a spread."
+                f"params: null_repeats={self.null_repeats} must be at least 2, for an "
+                "interval to be estimated."
             )
         for n in self.rare_n:
             if type(n) is not int or n < 2:
@@ -176,8 +178,8 @@ def _named(
     yield from figures.plain(table, "label", null)
     trees = unit["n_estimators"]
     yield from figures.published(data.X[parts.train], unnamed, seed, trees)
-    # The judge of real cells learns from those that stand in for synthetic ones elsewhere, so
-    # its null is the part that is compared with: the same labels, and no cell of the judge's.
+    # CellTypist is trained on the cells that stand in for synthetic ones elsewhere, so its
+    # reference is the part that is compared with: the same labels, none of its training cells.
     judged = data.X[real] if null else cells
     for judging, conditions in ((parts.others, "label"), (parts.train, "published")):
         yield from figures.called_right(data, judging, judged, data.y[real], conditions)

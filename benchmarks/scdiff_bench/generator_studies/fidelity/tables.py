@@ -68,10 +68,10 @@ def attempts(found: pd.DataFrame) -> list[Table]:
                 frame,
                 ["variant"],
                 heads,
-                caption="Means over draws; ✓ where the target is met. Real cells in the place of "
-                "synthetic ones: mean, and from where to where 95 % of single draws lie. Rare "
-                "types: how many of all types and draws lie within their interval. Seconds: "
-                "processor time to train without labels and to draw the cells.",
+                caption="Means over repeats; ✓ where the target is met. Real cells in the place of "
+                "synthetic ones: mean, and the 95 % interval of a single repeat. Rare "
+                "types: how many of all types and repeats lie within their interval. Seconds: "
+                "CPU time to train without labels and to sample the cells.",
                 prose=["note"],
             )
         )
@@ -96,7 +96,7 @@ def targets(found: pd.DataFrame) -> list[Table]:
                 ["dataset", "variant"],
                 {
                     "value": "synthetic", "null": REAL, "low": "interval from", "high": "to",
-                    "good": "within", "cases": "types and draws", "wanted": "target",
+                    "good": "within", "cases": "types and repeats", "wanted": "target",
                 },
                 dict.fromkeys(("value", "null", "low", "high"), target.digits),
             )
@@ -105,23 +105,24 @@ def targets(found: pd.DataFrame) -> list[Table]:
 
 
 def reference(rows: pd.DataFrame) -> list[Table]:
-    """Show the figures that were published, held out and then as they were published."""
+    """Show the published metrics, on held-out cells and then as they were published."""
     shown = []
     for conditions, title, caption in (
         (
             ("none", "label"),
-            "Beside the published system: against cells never seen",
-            "What this page stands for. CellTypist learns from real cells that neither the "
-            "generator has seen nor the figure is about, and is asked of cells drawn by label.",
+            "Beside the published system: on held-out cells",
+            "The comparison to quote. CellTypist is trained on real cells that neither the "
+            "generator has seen nor the metric is computed on, and classifies cells sampled by "
+            "label.",
         ),
         (
             ("published", "published"),
             "For reference only: against the training cells, as published",
-            "The published figures compare synthetic cells with the very cells that the model was "
-            "trained on. Repeated here so that columns can be compared: SCC to forest AUC against "
-            "training cells, and a CellTypist model of the training cells. Other data sets, "
-            "numbers of cells and of trees than the published ones, so only the size of the "
-            "figures compares. The line of real cells has held-out cells in the place of "
+            "The published metrics compare synthetic cells with the cells that the model was "
+            "trained on. Recomputed here in the same way: SCC to forest AUC against "
+            "training cells, and a CellTypist model of the training cells. Data sets, "
+            "numbers of cells and numbers of trees differ from the published ones, so only orders "
+            "of magnitude compare. The row of real cells has held-out cells in the place of "
             "synthetic ones.",
         ),
     ):
@@ -147,7 +148,7 @@ def reference(rows: pd.DataFrame) -> list[Table]:
 
 
 def others(found: pd.DataFrame) -> list[Table]:
-    """Show every figure over all cells that has no target."""
+    """Show every metric over all cells that has no target."""
     aimed = {(t.figure, t.conditions) for t in TARGETS}
     whole = found[(found["class"] == ALL) & found["conditions"].isin(["none", "label"])]
     markers = whole["figure"].str.startswith("marker")
@@ -164,7 +165,7 @@ def others(found: pd.DataFrame) -> list[Table]:
                 ["dataset", "variant"],
                 {
                     "value": "synthetic", "null": REAL, "low": "interval from", "high": "to",
-                    "runs": "draws",
+                    "runs": "repeats",
                 },
                 dict.fromkeys(("value", "null", "low", "high"), 4),
             )
@@ -173,7 +174,7 @@ def others(found: pd.DataFrame) -> list[Table]:
 
 
 def _nulls(here: pd.DataFrame, column: str) -> dict[str, str]:
-    """Write the null of each target, or an end of its interval."""
+    """Write the reference of each target, or an end of its interval."""
     first = here.drop_duplicates("target").set_index("target")
     return {
         TARGETS[place].title: DASH

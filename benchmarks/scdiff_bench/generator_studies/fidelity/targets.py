@@ -15,7 +15,7 @@ WHERE = ["dataset", "draw", "conditions", "class", "figure"]
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure shall be.
+    """A target for a metric.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ TARGETS = (
     Target("forest_auc_pca", "none", "forest AUC, PCA", "≤ .60", lambda v, *_: v <= 0.60),
     Target("forest_auc_genes", "none", "forest AUC, genes", "≤ .60", lambda v, *_: v <= 0.60),
     Target("mmd", "none", "MMD", "≤ .010", lambda v, *_: v <= 0.010, 4),
-    Target("scc", "none", "SCC", "≥ null − .002", lambda v, null, *_: v >= null - 0.002, 4),
+    Target("scc", "none", "SCC", "≥ real cells − .002", lambda v, null, *_: v >= null - 0.002, 4),
     Target(
         "celltypist_accuracy",
         "label",
         "CellTypist accuracy",
-        "null ± .01",
+        "real cells ± .01",
         lambda v, null, *_: abs(v - null) <= 0.01,
     ),
     Target(
@@ -61,7 +61,9 @@ TARGETS = (
         lambda v, *_: abs(v) <= 0.005,
         4,
     ),
-    Target("coverage", "none", "coverage", "≥ .9 null", lambda v, null, *_: v >= 0.9 * null),
+    Target(
+        "coverage", "none", "coverage", "≥ .9 of real cells", lambda v, null, *_: v >= 0.9 * null
+    ),
     Target(RATIO, "none", "memory ratio", WITHIN, lambda v, _, low, high: low <= v <= high),
     Target(
         RATIO, RARE, "memory ratio, rare types", WITHIN, lambda v, _, low, high: low <= v <= high
@@ -70,7 +72,7 @@ TARGETS = (
 
 
 def beside_null(rows: pd.DataFrame) -> pd.DataFrame:
-    """Put the null and its interval beside each value of a variant.
+    """Put the value of real cells, and its interval, beside each value of a variant.
 
     Parameters
     ----------

@@ -12,22 +12,23 @@ from scdiff_bench.generator_studies.fidelity.targets import RARE, TARGETS, besid
 from scdiff_bench.generator_studies.parts import Arrays, Finding, Picture, Table
 
 NOTES = [
-    "The generator learns from the first part of the cells and never sees the others. Its cells "
-    "are compared with the second part; a third, real cells in their place and number, gives the "
-    "null beside each figure. All variants of a draw share these parts.",
-    "The null's interval: held-out cells are parted anew several times in each draw, and one more "
-    "parting would lie inside with a chance of 95 % if the figure is normal. Of memorisation by "
-    "class it is a bootstrap over cells, of CellTypist's accuracy Wilson's interval.",
-    "Cells of the figures over all cells are drawn without conditions, in the proportions of "
-    "training; figures by class, markers and CellTypist take cells that were asked for by label, "
-    "with the labels of the real ones they are compared with.",
-    "CellTypist is trained on the third part and whatever cells are left: neither cells of the "
-    "generator nor those that are scored. Its null is its accuracy on the second part.",
+    "The generator is trained on the first part of the cells and never sees the others. Its cells "
+    "are compared with the second part; a third part, as many real cells in their place, gives the "
+    "reference beside each metric. All variants of a repeat share these parts.",
+    "The interval of real cells is a 95 % prediction interval over random halvings of the held-out "
+    "cells in each repeat, which takes the metric for normal. For memorisation by class it is a "
+    "bootstrap over cells, for CellTypist's accuracy Wilson's interval.",
+    "For metrics over all cells, cells are sampled without conditions, in the proportions of the "
+    "training set; for metrics by class, markers and CellTypist they are sampled by label, with "
+    "the "
+    "labels of the real cells they are compared with.",
+    "CellTypist is trained on the third part and the remaining cells: neither on the generator's "
+    "training set nor on cells that are scored. Its reference is its accuracy on the second part.",
     "Rare types: the smallest types of a data set with at least 20 held-out cells for each side, "
     "cut to a few training cells in a model of their own; all their other cells are held out.",
-    "Forest AUC depends on the number of trees, and MMD on the number of cells: only figures of "
-    "one study can be compared. One forest AUC carries an error of about .02 from its test cells.",
-    "The map is made of real and synthetic cells together.",
+    "Forest AUC depends on the number of trees, and MMD on the number of cells: they can be "
+    "compared within one study only. The sampling error of one forest AUC is about .02.",
+    "UMAPs are computed from real and synthetic cells together.",
 ]
 
 
@@ -72,11 +73,11 @@ def tables(rows: pd.DataFrame) -> list[Table]:
 
 
 def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
-    """Draw maps, markers, moments and telling genes of the first draw of each data set."""
+    """Draw UMAPs, markers, moments and telling genes of the first repeat of each data set."""
     return fidelity_pictures.pictures(arrays)
 
 
 def _said(row: pd.Series, rare: bool, digits: int) -> str:
     if rare:
-        return f"{row['dataset']} {row['good']:.0f} of {row['cases']:.0f} types and draws"
+        return f"{row['dataset']} {row['good']:.0f} of {row['cases']:.0f} types and repeats"
     return f"{row['dataset']} {row['value']:.{digits}f} (real cells {row['null']:.{digits}f})"

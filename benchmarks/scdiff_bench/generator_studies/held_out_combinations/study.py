@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.models import check_model, make_model
-from scdiff_bench.generator_studies.parts import Arrays, Output
+from scdiff_bench.generator_studies.parts import Arrays, Output, StudyConfig
 from scipy.stats import ttest_ind
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -19,9 +19,6 @@ from sklearn.metrics import r2_score
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.metrics import mmd, r2_top_genes
-
-if TYPE_CHECKING:
-    from scdiff_bench.generator_studies.config import StudyConfig
 
 VERSION = 1
 """Raised when the same unit gives other rows than before."""
@@ -48,15 +45,15 @@ class Parameters:
     Attributes
     ----------
     condition, base, target : str
-        The annotation besides cell type, the class that is always there, and the one that is
-        left out for a type.
+        The annotation besides cell type; its class that is always in training, and the one
+        that is left out for a type.
     draws, design_draws : int
         Models for each type left out; models for each two types left out together, on which the
         method was chosen.
     n_genes : int
         Top responding genes of a type.
     n_splits : int
-        Times that the left-out cells are parted into halves: reference and null.
+        Times that the left-out cells are split into halves: reference, and real cells to compare.
     model : dict
         Parameters of the generator.
     """
@@ -123,7 +120,7 @@ def _types(data: Dataset, p: Parameters) -> list[str]:
 
 
 def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
-    """Fit without the left-out cells, make them in every way, and score each way."""
+    """Fit without the left-out cells, generate them by every method, and score each."""
     name, target = unit["condition"], unit["target"]
     labels = data.groups[name]
     train = ~(np.isin(data.y, unit["left_out"]) & (labels == target))
@@ -156,7 +153,7 @@ def _made(
     t: str,
     unit: dict[str, Any],
 ) -> dict[str, NDArray]:
-    """Cells of the unseen combination, as many as there are control cells, arm by arm."""
+    """Cells of the unseen combination, as many as there are control cells, by every method."""
     name, base, target = unit["condition"], unit["base"], unit["target"]
     z = model.encode(X)
     others = [u for u in np.unique(types) if u not in unit["left_out"]]
@@ -195,7 +192,7 @@ def top_genes(real: NDArray, control: NDArray, n_genes: int) -> NDArray[np.intp]
 def score(
     real: NDArray, arms: dict[str, NDArray], n_genes: int, n_splits: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Mean scores over halves of the real cells; every arm has as many cells as a half.
+    """Mean scores over halves of the real cells; every method has as many cells as a half.
 
     ``r2`` takes the genes whose mean changes most in the reference half, ``r2_welch`` those of
     largest Welch t over all real cells.

@@ -15,13 +15,20 @@ from scdiff_bench.pages.figures import DIFFUSION, GAUSSIAN, INK, QUIET
 from scdiff_bench.pages.words import signed, spread
 
 MEASURES = {"mmd": "MMD", "r2": "R²"}
-"""What is compared, and its sign: less MMD is better, more R²."""
+"""Metrics, with the sign that makes more better."""
 SIGN = {"mmd": -1, "r2": 1}
-BARS = ["control", "smooth", "counts", "expression"]
+BASELINES = ["control", "smooth", "counts", "expression"]
 """Baselines; where the strongest differs between MMD and R², each counts."""
 NEEDED = 0.8
 COLUMNS = ["mmd", "r2", "r2_welch"]
-TITLES = {"mmd": "MMD", "r2": "R²", "r2_welch": "R², Welch genes", TYPE: "cell type"}
+TITLES = {
+    "arm": "method",
+    "mmd": "MMD",
+    "r2": "R²",
+    "r2_welch": "R², Welch genes",
+    TYPE: "cell type",
+    "runs": "repeats",
+}
 NOTES = [
     "Each final model was fitted without any cell of one type under the target condition; codec, "
     "denoiser and both conditions never saw them. They were scored once, with the generator's "
@@ -37,17 +44,18 @@ NOTES = [
     "“counts drawn” draws them. “Expression arithmetic” does it on log1p values, cut at 0.",
     "“Generator” is sample({cell_type, condition}) after add_condition(condition, within=cell "
     "types), from noise. “Gradients alone” is the same call without within. “From control cells” "
-    f"starts from real control cells at strength {STRENGTH:g}. The last arm moves real control "
+    f"starts from real control cells at strength {STRENGTH:g}. The last method moves real control "
     "cells by the generator's change, without diffusion: what lies between it and the generator "
     "is what diffusion itself adds.",
     "MMD is that of scDiffusion's authors (50 joint principal components, five kernels, diagonal "
     "included). R² is the coefficient of determination of mean log1p expression over the genes "
     "whose mean changes most between real control and real target cells of the type; “Welch "
-    "genes” are those of largest Welch t, by which the design stage was judged.",
-    "The real left-out cells are parted into halves ten times; one half is the reference, the "
-    "other the line “real cells”. Every arm has as many cells as a half, because MMD grows as "
+    "genes” are those of largest Welch t, by which the design stage was evaluated.",
+    "The real left-out cells are split into halves ten times; one half is the reference, the "
+    "other gives the row “real cells”. Every method has as many cells as a half, because MMD "
+    "grows as "
     "sizes shrink. Both baselines and generator are compared with the same halves.",
-    "Draws differ in the generator's random numbers, not in the cells: their spread says nothing "
+    "Repeats differ in the generator's random numbers, not in the cells: their spread says nothing "
     "about other donors or other data sets. Two donors are in both conditions of every type.",
 ]
 
@@ -65,7 +73,7 @@ def by_type(rows: pd.DataFrame) -> pd.DataFrame:
         line: dict[str, Any] = {TYPE: t}
         wins = []
         for key, sign in SIGN.items():
-            best = str((sign * mean.loc[BARS, key]).idxmax())
+            best = str((sign * mean.loc[BASELINES, key]).idxmax())
             line |= {key: mean.loc["generator", key], f"{key}_bar": mean.loc[best, key]}
             line |= {f"{key}_best": ARMS[best], f"{key}_null": mean.loc["null", key]}
             wins.append(sign * (mean.loc["generator", key] - mean.loc[best, key]) > 0)
@@ -80,7 +88,7 @@ def _won(draw: pd.DataFrame) -> bool:
     """Whether the generator was ahead of every baseline in both measures."""
     values = draw.set_index("arm")
     return all(
-        (sign * (values.loc["generator", key] - values.loc[BARS, key]) > 0).all()
+        (sign * (values.loc["generator", key] - values.loc[BASELINES, key]) > 0).all()
         for key, sign in SIGN.items()
     )
 
@@ -88,7 +96,7 @@ def _won(draw: pd.DataFrame) -> bool:
 def verdict(rows: pd.DataFrame) -> list[Finding]:
     """In how many types the generator is ahead, where it is not, and what does it."""
     if _final(rows).empty:
-        return [Finding("No verdict", "No final model was fitted.", "", "warning")]
+        return [Finding("No findings", "No final model was fitted.", "", "warning")]
     lines = by_type(rows)
     needed = int(np.ceil(NEEDED * len(lines)))
     won = int(lines["better"].sum())
@@ -120,13 +128,13 @@ def verdict(rows: pd.DataFrame) -> list[Finding]:
 
 
 def _line(line: Mapping[str, Any], named: bool) -> str:
-    """Return one type's figures in words; `named` says which baselines are meant."""
+    """Return one type's metrics in words; `named` says which baselines are meant."""
     parts = [
         f"{title} {_number(line[key])} against {_number(line[f'{key}_bar'])}"
         + (f" ({line[f'{key}_best']})" if named else "")
         for key, title in MEASURES.items()
     ]
-    won = f"ahead in {line['draws_won']} of {line['draws']} draws"
+    won = f"ahead in {line['draws_won']} of {line['draws']} repeats"
     return f"{line[TYPE]}: {', '.join([*parts, won])}"
 
 
@@ -135,7 +143,7 @@ def _number(value: float) -> str:
 
 
 def _against(mean: pd.DataFrame, arm: str) -> str:
-    """Return both measures of the generator beside those of an arm."""
+    """Return both measures of the generator beside those of another method."""
     return ", ".join(
         f"{MEASURES[k]} {_number(mean.loc['generator', k])} against {_number(mean.loc[arm, k])} "
         f"({signed(mean.loc['generator', k] - mean.loc[arm, k])})"
@@ -144,7 +152,7 @@ def _against(mean: pd.DataFrame, arm: str) -> str:
 
 
 def tables(rows: pd.DataFrame) -> list[Table]:
-    """Every arm for every type, and the design stage."""
+    """Every method for every type, and the design stage."""
     found = []
     final = _final(rows)
     if len(final):
@@ -156,26 +164,27 @@ def tables(rows: pd.DataFrame) -> list[Table]:
             "r2_bar": "best baseline's R²",
             "r2_best": "which ",
             "better": "better in both",
-            "draws_won": "draws won",
+            "draws_won": "repeats won",
         }
-        caption = "Means over draws. The best baseline is sought for MMD and R² by itself."
+        caption = "Means over repeats. The best baseline is chosen for MMD and for R² separately."
         found.append(Table("Type by type", lines, [TYPE], TITLES | titles, {}, caption))
-        found.append(_arms("Every arm", final, "Means ± standard deviation over draws."))
+        found.append(_methods("Every method", final, "Means ± standard deviation over repeats."))
         sources = final.loc[final["arm"] == "generator", [TYPE, "source"]].drop_duplicates(TYPE)
-        caption = "Weights of the types whose change is carried over, first draw."
+        caption = "Weights of the types whose change is carried over, first repeat."
         titles = {TYPE: "left out", "source": "where its change comes from"}
         found.append(Table("Carried from", sources, [TYPE, "source"], titles, {}, caption))
     design = rows[rows["stage"] == "design"]
     if len(design):
         caption = (
-            "Two types left out together, means over pairs and draws, ± their spread: harder than "
+            "Two types left out together, means over pairs and repeats, ± standard deviation: "
+            "harder than "
             "the final task, since the nearest relative may be away too."
         )
-        found.append(_arms("Design stage", design, caption))
+        found.append(_methods("Design stage", design, caption))
     return found
 
 
-def _arms(title: str, rows: pd.DataFrame, caption: str) -> Table:
+def _methods(title: str, rows: pd.DataFrame, caption: str) -> Table:
     frame = means(rows, [TYPE, "arm"], COLUMNS)
     everything = means(rows, ["arm"], COLUMNS).assign(**{TYPE: "all types"})
     everything[[f"{c}_sd" for c in COLUMNS]] = np.nan
@@ -197,8 +206,9 @@ def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
         Picture(
             "changes",
             "Change of mean log1p expression from control cells for the genes that change most, "
-            "real left-out cells across, made cells up; on the line both agree, at 0 up the cells "
-            "are control cells. First draw.",
+            "real left-out cells across, generated cells up; on the diagonal both agree, at 0 "
+            "the generated "
+            "cells are as control cells. First repeat.",
             size,
             partial(_changes, shown=shown),
         ),
@@ -206,7 +216,7 @@ def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
             "cells",
             "Each left-out combination in two principal components of all real cells: real "
             "left-out cells, which no model saw, those that the generator made, and control "
-            "cells of the type. Grey: all real cells. First draw.",
+            "cells of the type. Grey: all real cells. First repeat.",
             size,
             partial(_cells, shown=shown),
             raster=True,

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scdiff_bench.config.messages import choose
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.interpolation.paths import (
     GENE_LINE,
@@ -25,6 +24,7 @@ from scdiff_bench.generator_studies.interpolation.trajectory import (
 )
 from scdiff_bench.generator_studies.models import check_model, make_model
 from scdiff_bench.generator_studies.parts import Arrays, Output, StudyConfig
+from scdiff_bench.messages import choose
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 

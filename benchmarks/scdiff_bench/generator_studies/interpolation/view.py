@@ -112,7 +112,7 @@ def tables(rows: pd.DataFrame) -> list[Table]:
 
 
 def verdict(rows: pd.DataFrame) -> list[Finding]:
-    """Order, way, steps, the types passed, and the neighbourhoods reached."""
+    """Order, distance covered, steps, types passed and neighbourhoods reached."""
     test = rows[rows["role"] == "test"]
     if test.empty:
         return [Finding("No test", "Only validation transitions were run.")]

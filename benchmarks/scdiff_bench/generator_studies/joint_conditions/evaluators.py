@@ -51,7 +51,7 @@ class Judge:
 def train_judge(
     name: str, X: NDArray[np.float32], labels: Labels, genes: Sequence[str], seed: int
 ) -> Judge:
-    """Fit a judge.
+    """Fit an evaluator.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Several conditions at once, and whether generated cells agree with all of their names."""
+"""Several conditions at once, and whether generated cells agree with all of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS
-from scdiff_bench.config.messages import choose
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.joint_conditions.evaluators import Labels, train_judge
 from scdiff_bench.generator_studies.models import check_model, make_model
 from scdiff_bench.generator_studies.parts import Output, StudyConfig
+from scdiff_bench.messages import choose
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
@@ -33,13 +33,13 @@ class Parameters:
     Attributes
     ----------
     splits : int
-        Random partitions into generator's (half), judges' and held-out cells (a quarter each).
+        Random splits of the cells: generator (half), evaluators and tests (a quarter each).
     conditions : list of str
         Annotations that are asked for at once: "cell_type", and columns of the data set.
     guidance_scales : list of float
         Weights of the gradients to try.
     judges : list of str
-        Classifiers.
+        Classifiers that evaluate agreement.
     model : dict
         Parameters of the generator.
     """
@@ -121,7 +121,7 @@ def joined(labels: Labels) -> NDArray[np.str_]:
 
 
 def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
-    """Generate a cell for each held-out one, with its names, and have judges name both."""
+    """Generate a cell for each held-out one, with its conditions; evaluators classify both."""
     labels = labels_of(data, unit["conditions"])
     combined = joined(labels)
     everyone = np.arange(len(data.X))
@@ -162,7 +162,7 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
 def _generate(
     unit: dict[str, Any], X: NDArray[np.float32], labels: Labels, wanted: Labels, seed: int
 ) -> dict[tuple[str, float], NDArray[np.float32]]:
-    """Cells of each arm: no condition, several at once by scale, and their product as one."""
+    """Cells without condition, with several at once by scale, and with their product as one."""
     backbone = make_model(unit["model"], seed).fit(X)
     n = len(next(iter(wanted.values())))
     several, one = copy.deepcopy(backbone), copy.deepcopy(backbone)

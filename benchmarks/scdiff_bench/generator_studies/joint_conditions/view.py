@@ -19,21 +19,26 @@ JOINTLY = "agrees_jointly"
 DEFAULT_SCALE = 1.0
 OUTCOMES: dict[str, Outcome] = {"within": "met", "below": "missed", "above": "warning"}
 NOTES = [
-    "Each split parts the cells of every combination at random: one half for the generator, a "
-    "quarter for the judges, a quarter held out. The generator learns codec and denoiser without "
-    "labels and then one condition at a time; the judges learn from real cells that it never saw.",
+    "Each split divides the cells of every combination at random: one half for the generator, a "
+    "quarter for the evaluators, a quarter held out. Codec and denoiser are trained without "
+    "labels, then one condition at a time; evaluators are trained on real cells that the generator "
+    "never saw.",
     "For each held-out cell one cell is generated with the same names, so that generated and real "
-    "cells have the same proportions. A judge is one classifier per annotation; “jointly” is the "
-    "share of cells that all of them call as asked.",
-    "The real rate is what the judges reach on held-out cells. Agreement below it means that cells "
+    "cells have the same proportions. An evaluator has one classifier per annotation; “jointly” "
+    "is the "
+    "fraction of cells for which all of them predict what was asked for.",
+    "The real rate is what the evaluators reach on held-out real cells. Agreement below it "
+    "means that cells "
     "are not what was asked for; above it, that they are too typical: more alike than real ones.",
     "Intervals are corrected resampled t (Nadeau and Bengio 2003) over splits, paired by split, at "
-    "95 %; they are not corrected for their number. “Within” says that an interval holds 0, which "
-    "a wide interval does easily: read its ends.",
-    "Gradients of several conditions add up, which takes the conditions for independent given the "
-    "cell. “Combinations as one condition” learns every existing combination as a class of its "
+    "95 %; they are not corrected for their number. “Within” says that the interval contains 0, as "
+    "any wide interval does: read its ends.",
+    "Gradients of several conditions are added, which assumes that the conditions are independent "
+    "given the cell. “Combinations as one condition” learns every existing combination as a "
+    "class of its "
     "own and does without that; it cannot ask for a combination that it has not seen.",
-    "Spread is the mean variance within combinations, in 50 principal components of the judges' "
+    "Spread is the mean variance within combinations, in 50 principal components of the "
+    "evaluators' "
     "cells, as a ratio to that of held-out cells: 1 is as varied as real cells, less is narrower.",
 ]
 
@@ -55,8 +60,9 @@ def tables(rows: pd.DataFrame) -> list[Table]:
             means(shown, keys, [*columns, "spread"]),
             keys,
             titles,
-            caption="Share of cells that the judge calls as asked, mean ± standard deviation over "
-            "splits; spread as a ratio to real cells.",
+            caption="Fraction of cells for which the evaluator predicts what was asked for, "
+            "mean ± standard "
+            "deviation over splits; spread as a ratio to real cells.",
         ),
         Table(
             "Generated minus real",
@@ -80,7 +86,7 @@ def verdict(rows: pd.DataFrame) -> list[Finding]:
 
 
 def _finding(rows: pd.DataFrame, who: str) -> Finding:
-    """Compare the default scale with real cells, for one judge."""
+    """Compare the default scale with real cells, for one evaluator."""
     arm = rows[(rows["arm"] == "several") & (rows["guidance_scale"] == _default(rows))]
     real = rows[rows["arm"] == "real"]
     between = {c: _interval(arm, real, c) for c in _agreements(rows)}
@@ -97,11 +103,11 @@ def _finding(rows: pd.DataFrame, who: str) -> Finding:
         f"{_against(joint)} the real rate. Apart: {'; '.join(parts)}."
     )
     target = "within the real rate, jointly; above it is a warning (too typical)."
-    return Finding(f"Judge: {who}", text, target, OUTCOMES[_against(joint)])
+    return Finding(f"Evaluator: {who}", text, target, OUTCOMES[_against(joint)])
 
 
 def _scales(rows: pd.DataFrame, where: str) -> Finding:
-    """Say what more guidance does to agreement and spread, over all judges."""
+    """Say what more guidance does to agreement and spread, over all evaluators."""
     several = rows[rows["arm"] == "several"].groupby("guidance_scale")[[JOINTLY, "spread"]].mean()
     real = rows.loc[rows["arm"] == "real", JOINTLY].mean()
     said = [
@@ -112,13 +118,14 @@ def _scales(rows: pd.DataFrame, where: str) -> Finding:
     control = rows.loc[rows["arm"] == "unguided", JOINTLY].mean()
     return Finding(
         f"Guidance scale{where}",
-        f"Joint agreement, mean over judges: {'; '.join(said)}. Real cells: {real:.3f}, spread 1. "
+        f"Joint agreement, mean over evaluators: {'; '.join(said)}. Real cells: {real:.3f}, "
+        f"spread 1. "
         f"Without any condition, as a control: {control:.3f}.",
     )
 
 
 def _by_judge(rows: pd.DataFrame, scale: Any) -> str:
-    """Say how joint agreement at a scale stands to the real rate, judge by judge."""
+    """Say how joint agreement at a scale stands to the real rate, evaluator by evaluator."""
     words = []
     for judge, mine in rows.groupby("judge", sort=False):
         arm = mine[(mine["arm"] == "several") & (mine["guidance_scale"] == scale)]
@@ -146,13 +153,14 @@ def _composition(rows: pd.DataFrame, where: str) -> Finding:
 
 
 def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
-    """Agreement by annotation and scale for each judge, and spread against agreement."""
+    """Agreement by annotation and scale for each evaluator, and spread against agreement."""
     found = []
     for (dataset, judge), part in rows.groupby(["dataset", "judge"], sort=False):
         title = CLASSIFIERS[str(judge)].title
         caption = (
-            f"Share of cells that {title} calls as asked, {dataset}. Small dots are splits, large "
-            f"ones their means; dark: held-out real cells."
+            f"Fraction of cells for which {title} predicts what was asked for, {dataset}. Small "
+            f"dots "
+            f"are splits, large ones their means; dark: held-out real cells."
         )
         paint = partial(_agreement, rows=part, title=title)
         height = 1.1 + 0.85 * len(_agreements(rows))
@@ -179,7 +187,7 @@ def _agreement(figure: Figure, rows: pd.DataFrame, title: str) -> None:
             ax.axhline(y - 0.5, color=INK, alpha=0.12, linewidth=0.8)
     ax.set_yticks(range(len(columns)), [label(c.removeprefix("agrees_")) for c in columns])
     ax.set_ylim(len(columns) - 0.5, -0.5)
-    ax.set_xlabel("share called as asked")
+    ax.set_xlabel("fraction predicted as asked for")
     ax.set_xlim(right=1.01)
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     ax.tick_params(axis="y", length=0)
@@ -188,7 +196,7 @@ def _agreement(figure: Figure, rows: pd.DataFrame, title: str) -> None:
 
 
 def _colours(rows: pd.DataFrame) -> Iterator[Any]:
-    """One colour per arm, in their order; more guidance is darker."""
+    """One colour per way of sampling, in their order; more guidance is darker."""
     arms = rows.drop_duplicates("cells")
     scales = sorted(arms.loc[arms["arm"] == "several", "guidance_scale"])
     shades = ["#7db3d8", DIFFUSION, "#1c4f74", "#0d2c42"]
@@ -233,7 +241,7 @@ def _against(interval: Interval) -> str:
 
 
 def _differences(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield a line per judge, arm and annotation."""
+    """Yield a line per evaluator, way of sampling and annotation."""
     rows = rows.assign(cells=_arms(rows), title=_judges(rows))
     for (dataset, judge), part in rows.groupby(["dataset", "title"], sort=False):
         real = part[part["arm"] == "real"]

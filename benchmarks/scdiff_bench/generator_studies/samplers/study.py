@@ -37,12 +37,12 @@ class Parameters:
     Attributes
     ----------
     draws : int
-        Splits of each data set, each with a model of its own.
+        Random splits of each data set, each with a model of its own.
     n_train, n_score : int
         Cells that the model learns from, at most half of all; cells that each sampler makes, and
         real cells in each of the two parts they are compared with, at most half of the rest.
     samplers : dict of str to list of int
-        Steps to try; the most steps of all are what others are held against.
+        Steps to try; the most steps of all are the reference for the others.
     inversion_steps : list of int
         Steps of DDIM there and back.
     n_invert : int
@@ -76,7 +76,7 @@ class Parameters:
         if REFERENCE[1] not in self.samplers.get(REFERENCE[0], []):
             raise ValueError(
                 f"params: samplers must hold {REFERENCE[0]!r} with {REFERENCE[1]} steps, which "
-                f"seconds are compared with."
+                f"times are relative to."
             )
 
 
@@ -129,7 +129,7 @@ def _distance(real: NDArray, other: NDArray, seed: int) -> dict[str, float]:
 def _sample(
     model: LatentDiffusion, sampler: str, n_steps: int, n: int
 ) -> tuple[NDArray, dict[str, Any]]:
-    """Draw cells, and the least processor time of as many draws as fit into `TIMING`."""
+    """Sample cells, and the least CPU time of as many repeats as fit into `TIMING`."""
     seconds: list[float] = []
     while not seconds or sum(seconds) + seconds[-1] < TIMING:
         # A copy has the model's random state: every sampler starts from the same noise.

@@ -20,16 +20,16 @@ COLOURS = {"dpm++": DIFFUSION, "ddim": GAUSSIAN, "ddpm": QUIET}
 REAL = "real cells"
 SHARE_BACK = 0.99
 NOTES = [
-    "Each draw parts the cells at random: the model learns from the first part, without labels; "
-    "the samplers' cells are compared with the second; the third, real cells in the place of "
-    "synthetic ones, gives the lines “real cells”. All parts of a comparison are of one size, "
+    "Each repeat divides the cells at random: the model is trained on the first part, without "
+    "labels; the samplers' cells are compared with the second; the third, real cells in the place "
+    "of synthetic ones, gives the rows “real cells”. All parts of a comparison are of one size, "
     "because MMD grows as sizes shrink.",
-    "All samplers of a draw start from the same noise and use the same fitted model; cells are "
+    "All samplers of a repeat start from the same noise and use the same fitted model; cells are "
     "drawn without any condition, in the proportions of training.",
     "MMD and forest AUC are those of scDiffusion's authors (50 joint principal components; five "
-    "kernels; trees of depth 5), here against cells the model has not seen. One forest AUC carries "
-    "an error of about .02 from its test cells alone.",
-    "Processor time is that of sampling and decoding on one thread, as a ratio to dpm++ with 20 "
+    "kernels; trees of depth 5), here against cells the model has not seen. The sampling error "
+    "of one forest AUC is about .02.",
+    "CPU time is that of sampling and decoding on one thread, as a ratio to dpm++ with 20 "
     "steps of the same model; the least of as many repeats as fit into half a second.",
     "Steps count levels asked for. Near the end of DDPM's ladder rungs lie further apart than "
     "many evenly spaced levels would, so that fewer are visited; evaluations of the denoiser are "
@@ -55,7 +55,7 @@ def tables(rows: pd.DataFrame) -> list[Table]:
     titles = TITLES | {
         "seconds_ratio": "time, dpm++ 20 = 1",
         "cpu_seconds": "seconds per 1,000 cells",
-        "runs": "draws",
+        "runs": "repeats",
     }
     digits = {"mmd": 4, "seconds_ratio": 2, "cpu_seconds": 2}
     shown = [
@@ -65,8 +65,9 @@ def tables(rows: pd.DataFrame) -> list[Table]:
             ["dataset", "sampler", "steps"],
             titles,
             digits,
-            "Means ± standard deviation over draws; lower is nearer to real cells, and “real "
-            "cells” is what they score among themselves.",
+            "Means ± standard deviation over repeats; lower is nearer to real cells. “Real "
+            "cells” are "
+            "other real cells in the place of synthetic ones.",
         )
     ]
     back = rows[rows["kind"] == "inversion"]
@@ -78,10 +79,10 @@ def tables(rows: pd.DataFrame) -> list[Table]:
         titles = {
             "error_99": "99 % of cells within",
             "not_back": f"share above {CLEAR:.0%}",
-            "runs": "draws",
+            "runs": "repeats",
         }
         keys = ["dataset", "method", "steps"]
-        caption = "Relative error of the latent, means over draws."
+        caption = "Relative error of the latent, means over repeats."
         name, powers = "Cells to noise and back", ["median_error"]
         shown.append(Table(name, found, keys, titles, caption=caption, powers=powers))
     return shown
@@ -97,7 +98,7 @@ def verdict(rows: pd.DataFrame) -> list[Finding]:
     ratio = most["seconds_ratio"].groupby("dataset", sort=False).mean()
     name, long = f"{REFERENCE[0]} {REFERENCE[1]}", f"{sampler} {steps:,}"
     margin = (
-        "at most .002 in MMD and .03 in forest AUC above it, mean over draws, on every data set."
+        "at most .002 in MMD and .03 in forest AUC above it, mean over repeats, on every data set."
     )
     found = [
         Finding(
@@ -111,7 +112,7 @@ def verdict(rows: pd.DataFrame) -> list[Finding]:
             "Cost",
             f"{long} takes "
             + " and ".join(f"{v:.0f} ({d})" for d, v in ratio.items())
-            + f" times the processor time of {name}.",
+            + f" times the CPU time of {name}.",
         ),
         Finding(
             f"{name} against real cells",
@@ -124,7 +125,7 @@ def verdict(rows: pd.DataFrame) -> list[Finding]:
 
 
 def _setting(made: pd.DataFrame, sampler: str, steps: float) -> pd.DataFrame:
-    """Return one setting, a line per data set and draw."""
+    """Return one setting, a line per data set and repeat."""
     return _by_draw(made[(made["sampler"] == sampler) & (made["steps"] == steps)])
 
 
@@ -138,7 +139,7 @@ def _within(arm: pd.DataFrame, reference: pd.DataFrame) -> bool:
 
 
 def _beside(arm: pd.DataFrame, reference: pd.DataFrame) -> str:
-    """Return both measures of both, and their differences over draws, data set by data set."""
+    """Return both measures of both, and their differences over repeats, data set by data set."""
     parts = []
     for dataset, mine in arm.groupby("dataset", sort=False):
         theirs = reference.loc[[dataset]]
@@ -202,7 +203,7 @@ def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
     for column, title in TITLES.items():
         for dataset, part in parts:
             caption = (
-                f"{title} on {dataset}: dots are draws, lines their means, the dashed line real "
+                f"{title} on {dataset}: dots are repeats, lines their means, the dashed line real "
                 f"cells in the place of synthetic ones."
             )
             paint = partial(_quality, rows=part, column=column, dataset=dataset)
@@ -212,7 +213,7 @@ def pictures(rows: pd.DataFrame, arrays: Mapping[str, Arrays]) -> list[Picture]:
         if len(back):
             caption = (
                 f"Relative error of latents of {dataset} that went to noise and back: the median "
-                f"cell, and the one that 99 % of cells are better than; means over draws."
+                f"cell, and the one that 99 % of cells are better than; means over repeats."
             )
             paint = partial(_errors, rows=back, dataset=dataset)
             found.append(Picture(f"{dataset}_inversion", caption, (4.8, 3.4), paint))

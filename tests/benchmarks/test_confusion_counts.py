@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 from scdiff_bench.running.runner import load_datasets, make_units, run
 from scdiff_bench.running.store import prepare_folder
-from scdiff_bench.statistics.confusion_counts import write_tallies
+from scdiff_bench.statistics.confusion_counts import (
+    read_confusion_counts,
+    with_counts,
+    write_confusion_counts,
+)
+from scdiff_bench.statistics.donor_bootstrap import donor_interval
 from sklearn.metrics import f1_score, recall_score
 
 
@@ -19,9 +24,9 @@ def study(make_config, dataset, tmp_path):
 
 
 def test_scores_can_be_had_again_from_the_file(study, tmp_path):
-    write_tallies(study.tallies, tmp_path / "tallies.parquet")
+    write_confusion_counts(study.confusion_counts, tmp_path / "tallies.parquet")
     found = pd.read_parquet(tmp_path / "tallies.parquet")
-    assert len(found) == len(study.tallies) == 2 * len(study.rows)
+    assert len(found) == len(study.confusion_counts) == 2 * len(study.rows)
     rows = study.rows.set_index(["fold_index", "strategy", "classifier"])
     for place, part in found.groupby(["fold_index", "strategy", "classifier"], observed=True):
         right, called, truth = (np.stack(part[k]).sum(axis=0) for k in ("right", "called", "truth"))
@@ -48,6 +53,26 @@ def test_scores_can_be_had_again_from_the_file(study, tmp_path):
         )
 
 
+def test_the_file_gives_back_what_summaries_are_made_of(study, tmp_path):
+    write_confusion_counts(study.confusion_counts, tmp_path / "tallies.parquet")
+    place = ["fold_index", "strategy", "classifier", "donor"]
+    found = read_confusion_counts(tmp_path / "tallies.parquet").set_index(place).sort_index()
+    given = with_counts(study.confusion_counts).set_index(place).sort_index()
+    assert found.index.equals(given.index)
+    assert found["types"].tolist() == given["types"].tolist()
+    for name in ("right", "called", "truth"):
+        np.testing.assert_array_equal(np.stack(found[name]), np.stack(given[name]))
+    assert (found["bins"].notna() == given["bins"].notna()).all()
+    for one, other in zip(found["bins"].dropna(), given["bins"].dropna(), strict=True):
+        np.testing.assert_allclose(np.array(one, float), np.array(other, float), atol=1e-4)
+    pair = [dict.fromkeys(range(3), strategy) for strategy in ("class_weight", "none")]
+    intervals = [
+        donor_interval(t.reset_index(), *pair, "macro_f1", ["D"])
+        for t in (found, study.confusion_counts)
+    ]
+    assert intervals[0] == intervals[1]
+
+
 def test_the_file_is_smaller_than_the_table(tmp_path):
     rng = np.random.default_rng(0)
     records = []
@@ -65,7 +90,7 @@ def test_the_file_is_smaller_than_the_table(tmp_path):
                     "fold_index": place // 10,
                     "rare_set": "",
                     "n": 5,
-                    "strategy": f"arm {place % 10}",
+                    "strategy": f"strategy {place % 10}",
                     "classifier": "knn",
                     "donor": str(donor),
                     "types": list("abcdefgh"),
@@ -73,8 +98,8 @@ def test_the_file_is_smaller_than_the_table(tmp_path):
                     "bins": None if donor else bins,
                 }
             )
-    tallies = pd.DataFrame(records).astype({"n": "Int64"})
-    tallies.to_parquet(tmp_path / "plain.parquet", index=False, compression="zstd")
-    write_tallies(tallies, tmp_path / "small.parquet")
+    confusion_counts = pd.DataFrame(records).astype({"n": "Int64"})
+    confusion_counts.to_parquet(tmp_path / "plain.parquet", index=False, compression="zstd")
+    write_confusion_counts(confusion_counts, tmp_path / "small.parquet")
     small, plain = ((tmp_path / f"{k}.parquet").stat().st_size for k in ("small", "plain"))
     assert small < 0.6 * plain

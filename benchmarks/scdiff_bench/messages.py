@@ -1,4 +1,4 @@
-"""Wording shared by the harness's errors: name the rule, the value and the nearest valid one."""
+"""Wording shared by error messages: name the rule, the value and the nearest valid one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nearest(value: object, options: Iterable[str]) -> str:
     """
     names = sorted(str(option) for option in options)
     if not names:
-        return "There is none to choose from."
+        return "None are available."
     folded = {name.casefold(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(value).casefold(), list(folded), n=1, cutoff=0.4)
     shown = ", ".join(repr(name) for name in names[:20])

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scdiff_bench.config.messages import choose, nearest
+from scdiff_bench.messages import choose, nearest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
 ENCODERS = ("autoencoder", "scimilarity")
 JUDGES = ("logistic_regression", "knn")
@@ -61,11 +65,6 @@ def _encoder(spec: Mapping[str, Any]) -> Any:
 
 
 def _judge(name: str) -> Any:
-    from sklearn.decomposition import PCA
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-
     if choose("judge", name, JUDGES) == "knn":
         return make_pipeline(PCA(20, random_state=0), KNeighborsClassifier(5))
     return LogisticRegression(C=0.03, max_iter=1000)
