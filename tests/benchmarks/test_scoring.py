@@ -1,4 +1,4 @@
-"""Arms of a unit: thresholds after any strategy, tallies, oracle and null."""
+"""Scores of a unit: thresholds after any strategy, confusion counts, positive and negative control."""
 
 import json
 from dataclasses import replace
