@@ -1,4 +1,4 @@
-"""Scores of a unit: thresholds after any strategy, confusion counts, positive and negative control."""
+"""Scores of a unit: tuned thresholds, confusion counts, and both controls."""
 
 import json
 from dataclasses import replace
