@@ -137,7 +137,7 @@ def test_a_later_version_names_every_page_and_what_renews_it(study, capsys, monk
     page, index = capsys.readouterr().out.splitlines()
     assert page == (
         "reports/few/index.html: shows results of cells=1 harness=1, the current version is "
-        "cells=1 harness=2; renew it: scdiff-bench run reports/few/config.yaml"
+        "cells=1 harness=2; renew it with: scdiff-bench run reports/few/config.yaml"
     )
     assert index.startswith("reports/index.html: shows results of cells=1 harness=1")
 

@@ -234,7 +234,7 @@ def test_rare_types_must_all_be_within():
     (row,) = standing(found).to_dict("records")
     assert (row["met"], row["good"], row["cases"]) == (False, 1, 2)
     text = view.verdict(pd.DataFrame(rows))[0]
-    assert "toy 1 of 2 types and draws" in text.text
+    assert "toy 1 of 2 types and repeats" in text.text
     assert text.outcome == "missed"
 
 

@@ -1,4 +1,4 @@
-"""Arms of a unit: thresholds after any strategy, tallies, oracle and null."""
+"""Scores of a unit: tuned thresholds, confusion counts, and both controls."""
 
 import json
 from dataclasses import replace

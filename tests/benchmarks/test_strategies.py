@@ -20,7 +20,7 @@ from scdiff_bench.strategies.resamplers import Share, missing_cells
 from sklearn.decomposition import PCA
 
 INTERPOLATING = ["smote", "borderline_smote", "adasyn", "pca_smote", "geometric_smote"]
-TRIVIAL = [
+BASELINES = [
     "none",
     "class_weight",
     "class_weight_thresholds",
@@ -36,8 +36,8 @@ def resample(name, X, y, sampling_strategy="auto", **params):
     return *sampler.fit_resample(X, y), sampler
 
 
-def test_which_strategies_are_trivial():
-    assert [name for name, entry in STRATEGIES.items() if entry.baseline] == TRIVIAL
+def test_which_strategies_are_baselines():
+    assert [name for name, entry in STRATEGIES.items() if entry.baseline] == BASELINES
     assert [name for name, entry in STRATEGIES.items() if entry.control] == ["oracle", "null"]
     assert [name for name, entry in STRATEGIES.items() if entry.package] == [
         "latent_gaussian",
@@ -48,8 +48,8 @@ def test_which_strategies_are_trivial():
     ]
 
 
-def test_what_each_trivial_strategy_does():
-    built = {name: build_strategy(name, "auto", 0, {}) for name in TRIVIAL}
+def test_what_each_baseline_does():
+    built = {name: build_strategy(name, "auto", 0, {}) for name in BASELINES}
     flags = {
         name: (s.sampler is not None, s.class_weight, s.thresholds, s.balance_cell_type)
         for name, s in built.items()

@@ -23,7 +23,7 @@ def summarise(make_config, tmp_path):
     return start
 
 
-def test_the_best_trivial_arm_has_the_calibration_of_what_was_chosen_in_each_fold(summarise):
+def test_the_best_baseline_has_the_calibration_of_what_was_chosen_in_each_fold(summarise):
     split = {"kind": "rare_cell_draw", "rare": ["D"], "n": [2, 5], "n_other": 30, "draws": 4}
     strategies = ["none", "class_weight", "random_oversampler", "oracle"]
     summary = summarise(split=split, strategies=strategies)
@@ -44,7 +44,7 @@ def test_the_best_trivial_arm_has_the_calibration_of_what_was_chosen_in_each_fol
     assert cells.sum() == summary.rows.drop_duplicates("fold")["n_test"].sum()
 
 
-def test_one_trivial_arm_is_the_best_of_itself(summarise):
+def test_one_baseline_is_the_best_of_itself(summarise):
     found = summarise(strategies=["none"]).reliability("logistic_regression")
     np.testing.assert_array_equal(found[BEST_BASELINE], found["none"])
 

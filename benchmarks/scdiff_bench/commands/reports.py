@@ -67,5 +67,5 @@ def main(argv: Sequence[str]) -> int:
     for page in old:
         stated = stated_version(page)
         shows = "states no results version" if stated is None else f"shows results of {stated}"
-        print(f"{page}: {shows}, the current version is {now}; renew it: {renewal(page)}")
+        print(f"{page}: {shows}, the current version is {now}; renew it with: {renewal(page)}")
     return FAILED if old else 0

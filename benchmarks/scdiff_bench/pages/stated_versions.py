@@ -66,7 +66,7 @@ def renewal(page: Path) -> str:
             where = "" if folder.parent == Path("reports") else f" --out {folder.parent}"
             return f"scdiff-bench run {shlex.quote(str(config))}{where}"
     if list(folder.glob("*/index.html")):
-        return "it is rewritten with each of the pages that it lists"
+        return "any command that writes one of the pages that it lists"
     return f"scdiff-bench run CONFIG, with the config whose name is {folder.name!r}"
 
 
