@@ -151,7 +151,7 @@ def frame(records: list[Record]) -> pd.DataFrame:
     """
     found = pd.DataFrame(records)
     for name in ("n", "n_synthetic"):
-        if name in found and (found[name].dropna() % 1 == 0).all():
+        if name in found:
             found[name] = found[name].astype("Int64")
     for name in found.columns:
         if found[name].dtype.kind == "O" and found[name].isna().all():
