@@ -20,6 +20,7 @@ from scdiff_augment.annotation.new_cells import new_obs, new_var
 from scdiff_augment.compute.devices import device_of
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming.block_sizes import block_sizes, cells_per_block
+from scdiff_augment.streaming.dask_cluster import in_order
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 
 from .blocks import annotated_block
@@ -132,8 +133,6 @@ def made_blocks(
             (number, make(plan, request, seed, number - first)) for number, request in parts
         )
     else:
-        from scdiff_augment.streaming.dask_cluster import in_order
-
         tasks = ((number, (request, seed, number - first)) for number, request in parts)
         results = in_order(client, make, plan, tasks)
     with tqdm(total=n_blocks, desc="blocks", disable=not verbose) as bar:

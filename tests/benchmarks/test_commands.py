@@ -65,6 +65,17 @@ def test_help_imports_nothing_slow():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=paths(ROOT))
 
 
+def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
+    def absent(module):
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow.entities")
+
+    monkeypatch.setattr(commands, "import_module", absent)
+    assert main(["run", "few.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "needs the package 'mlflow.entities'" in said
+    assert "pip install 'scdiff-augment[benchmark]'" in said
+
+
 def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["rank"]) == commands.BAD_INPUT
     said = capsys.readouterr().err

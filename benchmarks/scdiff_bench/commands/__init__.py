@@ -96,6 +96,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     try:
         code: int = import_module(COMMANDS[given[0]].module).main(given[1:])
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0].startswith("scdiff"):
+            raise
+        print(
+            f"error: scdiff-bench {given[0]} needs the package {missing.name!r}, which is not "
+            f"installed. Install what the benchmark needs with: "
+            f"pip install 'scdiff-augment[benchmark]'",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; run the same command again.", file=sys.stderr)
         return STOPPED
