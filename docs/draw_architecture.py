@@ -17,7 +17,7 @@ PAGE = HERE / "architecture.md"
 PACKAGE = HERE.parent / "scdiff_augment"
 HARNESS = HERE.parent / "benchmarks" / "scdiff_bench"
 
-APART = ("versions",)
+APART = ("results_version",)
 """Modules that everything may import; arrows to them would tell nothing."""
 
 Edges = dict[str, set[str]]

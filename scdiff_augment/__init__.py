@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .compute.processes import distributed
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
-    from .streaming.blocks import as_blocks
+    from .streaming.block_readers import as_blocks
 
 __version__ = version("scdiff-augment")
 __all__ = [

@@ -17,14 +17,14 @@ from tqdm.auto import tqdm
 from scdiff_augment.annotation.new_cells import new_adata, provenance_of, require_condition_name
 from scdiff_augment.codec.choice import codec_for, latent_size
 from scdiff_augment.codec.class_gene_effects import LabelledCells
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.compute.devices import device_of
 from scdiff_augment.compute.randomness import Randomness
 from scdiff_augment.compute.threads import bounded_threads
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
-from scdiff_augment.conditions.effects import learn_effects
 from scdiff_augment.conditions.training_cells import TrainingCells
+from scdiff_augment.conditions.unseen_combinations import learn_effects
 from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.diffusion.mixture import clusters
 from scdiff_augment.expression.checks import (
@@ -49,8 +49,8 @@ from scdiff_augment.sampling.requests import (
     resolve,
     scales_of,
 )
+from scdiff_augment.streaming.block_readers import as_blocks, is_stream
 from scdiff_augment.streaming.block_sizes import cells_per_block
-from scdiff_augment.streaming.blocks import as_blocks, is_stream
 from scdiff_augment.streaming.cell_sources import source_of, stream_parts
 
 from . import diffusion, saved_models
@@ -506,7 +506,7 @@ class LatentDiffusion(BaseEstimator):
         labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
         provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
         if out is not None:
-            from scdiff_augment.sampling.to_store import sample_to_store
+            from scdiff_augment.sampling.sample_to_store import sample_to_store
 
             return sample_to_store(
                 plan,

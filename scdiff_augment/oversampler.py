@@ -1,4 +1,4 @@
-"""DiffusionOversampler: imbalanced-learn's contract around a latent diffusion model."""
+"""DiffusionOversampler: its parameters, and how it learns and draws from a latent diffusion."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blo
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
 from scdiff_augment.sampling.requests import require_interval
+from scdiff_augment.streaming.block_readers import as_blocks
 from scdiff_augment.streaming.block_sizes import cells_per_block
-from scdiff_augment.streaming.blocks import as_blocks
 
 from .generator import LatentDiffusion
 from .parameters import PARAMETERS, clone_but_keep

@@ -28,7 +28,7 @@ from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.expression.hashes import digest
 from scdiff_augment.expression.kinds import Scale
 
-from .versions import versions
+from .results_version import versions
 
 FORMAT = 4
 """Raised whenever an older version could not read what this one writes."""

@@ -2,7 +2,7 @@
 
 import time
 
-from scdiff_augment.sampling.blocks import annotated_block
+from scdiff_augment.sampling.one_block import annotated_block
 
 
 def slowly(model, *arguments):

@@ -4,8 +4,8 @@ import canary
 import pytest
 
 MEND = {
-    "cells": "scdiff_augment/versions.py",
-    "harness": "benchmarks/scdiff_bench/versions.py",
+    "cells": "scdiff_augment/results_version.py",
+    "harness": "benchmarks/scdiff_bench/results_version.py",
 }
 
 

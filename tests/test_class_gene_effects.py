@@ -17,7 +17,7 @@ from scdiff_augment.codec.class_gene_effects import (
     shrunken_means,
     shrunken_ratios,
 )
-from scdiff_augment.codec.counts import BLOCK
+from scdiff_augment.codec.count_codec import BLOCK
 from scdiff_augment.generator import SAMPLING
 
 

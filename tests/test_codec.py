@@ -6,9 +6,9 @@ import torch
 from scanpy.datasets import pbmc68k_reduced
 
 from scdiff_augment.codec.choice import codec_for, latent_size
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
-from scdiff_augment.codec.real_values import RealCodec
+from scdiff_augment.codec.real_value_codec import RealCodec
 from scdiff_augment.expression.kinds import denormalise, depth_normalised, normalise
 
 

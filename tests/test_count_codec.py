@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from scdiff_augment.codec.count_codec import FEWEST, MOST, CountCodec, hold_out
 from scdiff_augment.codec.count_noise import poisson
-from scdiff_augment.codec.counts import FEWEST, MOST, CountCodec, hold_out
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.expression.kinds import denormalise
 

@@ -45,8 +45,8 @@ def test_imports_of_every_form_become_arrows(drawing, tmp_path):
             "middle/__init__.py": "from toy.low.thing import Thing\n",
             "top.py": "def late():\n    from toy import Thing\n    from . import middle\n",
             "other/__init__.py": "import toy.low\n",
-            "other/deep.py": "from .. import versions\nfrom ..top import late\n",
-            "versions.py": "",
+            "other/deep.py": "from .. import results_version\nfrom ..top import late\n",
+            "results_version.py": "",
         },
     )
     assert drawing.edges(package) == {

@@ -1,4 +1,4 @@
-"""The oversampler on AnnData: in memory (`in_memory`), or from file to file (`to_store`).
+"""The oversampler on AnnData, in memory (`in_memory`) or between files (`oversample_to_store`).
 
 May import: everything but cli, metrics and plotting.
 """

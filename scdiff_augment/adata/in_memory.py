@@ -16,9 +16,9 @@ from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampler import DiffusionOversampler
-from scdiff_augment.versions import versions
+from scdiff_augment.results_version import versions
 
-from .to_store import oversample_to_store
+from .oversample_to_store import oversample_to_store
 
 
 @overload

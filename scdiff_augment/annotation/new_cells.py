@@ -15,7 +15,7 @@ from scipy import sparse
 from scdiff_augment.expression.hashes import digest
 from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.expression.marks import KEY, MARK, SOURCE
-from scdiff_augment.versions import versions
+from scdiff_augment.results_version import versions
 
 
 def new_adata(

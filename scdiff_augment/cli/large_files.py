@@ -52,7 +52,7 @@ def open_cells(path: Path, layer: str | None, stream: bool | None, terminal: Ter
         return read_cells(path, layer, terminal)
     import anndata as ad
 
-    from scdiff_augment.streaming.blocks import as_blocks
+    from scdiff_augment.streaming.block_readers import as_blocks
 
     try:
         blocks = as_blocks(path, layer=layer)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scdiff_augment.expression.kinds import Expression
 
 from .autoencoder import AutoEncoder
-from .counts import CountCodec
+from .count_codec import CountCodec
 from .encoders import encoder_for
-from .real_values import RealCodec
+from .real_value_codec import RealCodec
 
 Codec = CountCodec | RealCodec
 

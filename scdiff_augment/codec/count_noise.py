@@ -1,4 +1,4 @@
-"""How counts vary around their expected values, gene by gene.
+"""How counts vary around their expected values, gene by gene; `draw_counts` draws them.
 
 Poisson is not enough, and one number a gene beyond it is not either: a gene of the sex chromosome
 is there or not, one of a few secretory cells floats at low counts through all others. So a count

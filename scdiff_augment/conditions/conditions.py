@@ -14,7 +14,7 @@ from scdiff_augment.compute.layers import State, within
 from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.expression.checks import require_codes
 
-from .effects import Effects
+from .unseen_combinations import Effects
 
 
 @dataclass(frozen=True)

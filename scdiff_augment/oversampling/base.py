@@ -1,4 +1,4 @@
-"""What every oversampler that learns a model of the training fold has in common."""
+"""imbalanced-learn's contract for any sampler that learns a model of the training fold."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.expression.genes import match_genes
 from scdiff_augment.expression.hashes import cell_hashes, overlap
 from scdiff_augment.expression.kinds import Expression

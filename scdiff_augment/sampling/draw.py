@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from scdiff_augment.codec.count_draws import LARGE, TAIL
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.count_codec import CountCodec
+from scdiff_augment.codec.draw_counts import LARGE, TAIL
 from scdiff_augment.compute.devices import device_of
 from scdiff_augment.compute.stratified import BELOW_1, Groups, members, prime
 from scdiff_augment.streaming.block_sizes import as_csr

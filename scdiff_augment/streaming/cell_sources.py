@@ -22,7 +22,7 @@ from scdiff_augment.expression.checks import dense_matrix, require_genes, same_g
 from scdiff_augment.expression.hashes import cell_hashes
 from scdiff_augment.expression.kinds import Expression, Kind, Scale, denormalise
 
-from .blocks import Blocks, as_blocks, is_stream
+from .block_readers import Blocks, as_blocks, is_stream
 from .checked_blocks import Block, checked, kind_of, require_kind
 from .reservoir import Reservoir, reservoir_size
 

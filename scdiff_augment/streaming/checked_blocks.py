@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scdiff_augment.expression.kinds import Kind, detect_kind
 
-from .blocks import Blocks, Matrix
+from .block_readers import Blocks, Matrix
 
 
 class Block(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .blocks import Matrix
+from .block_readers import Matrix
 
 ENTRIES = 50_000_000
 """Cells × genes that are kept: 200 MB where they are written out in single precision."""

@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 from filelock import FileLock, Timeout
 
-from .blocks import Matrix
+from .block_readers import Matrix
 
 ENTRIES = 1 << 20
 """Stored values in a chunk."""

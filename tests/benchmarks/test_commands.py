@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scdiff_bench import commands, versions
+from scdiff_bench import commands
+from scdiff_bench import results_version as versions
 from scdiff_bench.commands import COMMANDS, compare, main
 from scdiff_bench.commands import reports as reports_command
 from scdiff_bench.pages.stated_versions import renewal, stated_version
-from scdiff_bench.versions import ResultsVersion, results_version
+from scdiff_bench.results_version import ResultsVersion, results_version
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

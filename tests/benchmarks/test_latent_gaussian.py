@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scdiff_bench.strategies.latent_gaussian import LatentGaussianOversampler
 
-from scdiff_augment.codec.counts import CountCodec
+from scdiff_augment.codec.count_codec import CountCodec
 
 
 def latents_drawn(monkeypatch, temperature):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scdiff_bench import versions
+from scdiff_bench import results_version as versions
 from scdiff_bench.data.datasets import DATASETS
 from scdiff_bench.running import runner, store, units
 from scdiff_bench.running.results import stored

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from scdiff_bench.commands import speed as command
+from scdiff_bench.results_version import ResultsVersion
 from scdiff_bench.speed import cells as speed_cells
 from scdiff_bench.speed import findings as speed_findings
 from scdiff_bench.speed import measure as speed
 from scdiff_bench.speed import page as speed_page
 from scdiff_bench.speed import tasks as speed_tasks
-from scdiff_bench.versions import ResultsVersion
 
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.compute.threads import bounded_threads

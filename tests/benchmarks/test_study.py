@@ -15,11 +15,11 @@ from scdiff_bench.config.study import load_config
 from scdiff_bench.pages import study_page
 from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.stated_versions import stated_version
+from scdiff_bench.results_version import ResultsVersion
 from scdiff_bench.running import runner
 from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.catalogue import Entry
-from scdiff_bench.versions import ResultsVersion
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),

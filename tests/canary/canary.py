@@ -2,9 +2,9 @@
 
 Cells are summarised by a few dozen numbers a case, since the last digits of a network's weights
 depend on the processor and a count or two with them. What has been recorded stands in
-``cells.json`` and ``harness.json`` beside this file, with the results version that it was recorded
-for; ``python tests/canary/canary.py --record`` writes them anew, and without ``--record`` shows how
-far today's results are from them, with a hash of their bits.
+``recorded_cells.json`` and ``recorded_harness.json`` beside this file, with the results version
+that it was recorded for. ``python tests/canary/canary.py --record`` writes both again; without
+``--record`` it shows how far today's results are from them, with a hash of their bits.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from canary_harness import CELLS, HARNESS
-from scdiff_bench.versions import HARNESS_VERSION
+from scdiff_bench.results_version import HARNESS_VERSION
 
-from scdiff_augment.versions import CELLS_VERSION
+from scdiff_augment.results_version import CELLS_VERSION
 
 HERE = Path(__file__).parent
 VERSIONS = {"cells": CELLS_VERSION, "harness": HARNESS_VERSION}
@@ -67,7 +67,7 @@ def distance(found: list[float], recorded: list[float]) -> float:
 
 def record_of(kind: str) -> dict:
     """Read what was recorded."""
-    return json.loads((HERE / f"{kind}.json").read_text(encoding="utf-8"))
+    return json.loads((HERE / f"recorded_{kind}.json").read_text(encoding="utf-8"))
 
 
 def _hash(values: np.ndarray) -> str:
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--record", action="store_true", help="write what today's code gives")
     asked = parser.parse_args(arguments)
     for kind in CASES:
-        old = record_of(kind)["cases"] if (HERE / f"{kind}.json").is_file() else {}
+        old = record_of(kind)["cases"] if (HERE / f"recorded_{kind}.json").is_file() else {}
         new, bits = {}, hashlib.sha256()
         for name, found, code in _computed(kind):
             new[name] = [float(f"{value:.5g}") for value in found]
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
         if asked.record:
             lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in new.items()]
             text = ",\n".join(lines)
-            (HERE / f"{kind}.json").write_text(
+            (HERE / f"recorded_{kind}.json").write_text(
                 f'{{"version": {VERSIONS[kind]}, "cases": {{\n{text}\n}}}}\n', encoding="utf-8"
             )
     return 0

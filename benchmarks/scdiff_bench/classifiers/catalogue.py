@@ -1,4 +1,4 @@
-"""Classifiers that strategies are compared on."""
+"""Classifiers to compare strategies on. Add one as a function and a line of ``CLASSIFIERS``."""
 
 from __future__ import annotations
 

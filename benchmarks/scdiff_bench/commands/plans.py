@@ -10,11 +10,11 @@ from scdiff_bench.commands import console
 from scdiff_bench.config.study import Config, parse_config, parse_with, read_yaml
 from scdiff_bench.pages.index_page import write_index
 from scdiff_bench.pages.report import write_report
+from scdiff_bench.results_version import versions
 from scdiff_bench.running.results import Results, stored
 from scdiff_bench.running.runner import load_datasets, make_units, run
 from scdiff_bench.tracking.models import save_generators
 from scdiff_bench.tracking.runs import log_study
-from scdiff_bench.versions import versions
 
 
 class Plan(Protocol):

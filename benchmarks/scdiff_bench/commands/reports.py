@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scdiff_bench.commands import BAD_INPUT, FAILED
 from scdiff_bench.pages.stated_versions import out_of_date, renewal, stated_version
-from scdiff_bench.versions import results_version
+from scdiff_bench.results_version import results_version
 
 
 def parser() -> argparse.ArgumentParser:

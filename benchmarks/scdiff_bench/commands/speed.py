@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scdiff_bench.commands import BAD_INPUT
+from scdiff_bench.results_version import results_version
 from scdiff_bench.running.store import require_writable, write_text
 from scdiff_bench.speed.measure import measured, tasks
 from scdiff_bench.speed.page import write_page
-from scdiff_bench.versions import results_version
 
 from scdiff_augment.compute.devices import device_of
 

@@ -20,7 +20,7 @@ To add a study, make a folder with two modules; nothing else has to know of them
 - ``annotate(config, row) -> dict`` (optional): what rows say that is not computed, such as a
   remark in the config; changing it computes nothing again;
 - ``VERSION``: raised when the same unit gives other rows than before; it is part of every stored
-  result's key, beside the versions of `scdiff_bench.versions`;
+  result's key, beside the versions of `scdiff_bench.results_version`;
 - ``LIBRARIES`` (optional): distributions that the rows depend on, such as ``("celltypist",)``.
 
 ``NAME/view.py`` shows, and may be edited without computing anything again. It reads the rows

@@ -14,8 +14,8 @@ from scdiff_bench.generator_studies.registry import STUDIES, Study
 from scdiff_bench.pages.figures import inline_svg, save_figure
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label
+from scdiff_bench.results_version import results_version, versions
 from scdiff_bench.running.store import write_text, write_with
-from scdiff_bench.versions import results_version, versions
 
 MISSING = Finding("No findings", "Every unit failed, so there are no results.", "", "warning")
 

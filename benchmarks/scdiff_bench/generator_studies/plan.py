@@ -13,10 +13,10 @@ from scdiff_bench.generator_studies.parts import Arrays, StudyConfig
 from scdiff_bench.generator_studies.registry import STUDIES
 from scdiff_bench.generator_studies.units import make_units, run_study_unit
 from scdiff_bench.pages.index_page import write_index
+from scdiff_bench.results_version import results_version, versions
 from scdiff_bench.running.results import frame
 from scdiff_bench.running.runner import compute
 from scdiff_bench.tracking.runs import log_metrics
-from scdiff_bench.versions import results_version, versions
 
 
 @dataclass(frozen=True)

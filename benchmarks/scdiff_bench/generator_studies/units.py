@@ -13,8 +13,8 @@ import numpy as np
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.parts import StudyConfig
 from scdiff_bench.generator_studies.registry import STUDIES, Study
+from scdiff_bench.results_version import depends_on, results_version
 from scdiff_bench.running.units import Record, message, one_thread, texts
-from scdiff_bench.versions import depends_on, results_version
 
 
 @dataclass(frozen=True)

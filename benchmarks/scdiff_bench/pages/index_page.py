@@ -9,9 +9,9 @@ from typing import Any
 
 from scdiff_bench.pages.stated_versions import stated_version
 from scdiff_bench.pages.study_page import environment
+from scdiff_bench.results_version import ResultsVersion, results_version
 from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.running.store import write_text
-from scdiff_bench.versions import ResultsVersion, results_version
 
 
 def write_index(reports: Path) -> Path:

@@ -9,9 +9,9 @@ from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import curves, figures
 from scdiff_bench.pages.study_page import environment
+from scdiff_bench.results_version import ResultsVersion, versions
 from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics.ranks import ranks
-from scdiff_bench.versions import ResultsVersion, versions
 
 
 def together(studies: Sequence[Study], least: int = 3) -> tuple[pd.DataFrame, list[str], list[str]]:

@@ -17,6 +17,7 @@ from scdiff_bench.pages import figures
 from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.study_page import MOST_PLOTS, render
 from scdiff_bench.pages.words import label, spread
+from scdiff_bench.results_version import results_version, versions
 from scdiff_bench.running.finished_study import (
     CLASSES,
     CONFUSION_COUNTS,
@@ -29,7 +30,6 @@ from scdiff_bench.running.results import Results
 from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.confusion_counts import write_confusion_counts
-from scdiff_bench.versions import results_version, versions
 
 
 def write_report(

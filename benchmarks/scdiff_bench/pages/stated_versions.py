@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from scdiff_bench.versions import ResultsVersion
+from scdiff_bench.results_version import ResultsVersion
 
 CONFIGS = Path("benchmarks/configs")
 _META = re.compile(r'<meta name="results-version" content="([^"]*)">')

@@ -12,11 +12,11 @@ from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages.ranks_page import together
 from scdiff_bench.pages.study_page import environment
 from scdiff_bench.pages.words import label, signed
+from scdiff_bench.results_version import ResultsVersion, versions
 from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import leads as when
 from scdiff_bench.statistics.comparisons import BEST_BASELINE, ROPE
 from scdiff_bench.statistics.leads import Lead
-from scdiff_bench.versions import ResultsVersion, versions
 
 JUDGED_BY = ("macro_f1", "rare_pr_auc")
 

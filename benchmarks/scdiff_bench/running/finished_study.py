@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 from scdiff_bench.config.study import Config, parse_config
 from scdiff_bench.data.datasets import DatasetInfo
+from scdiff_bench.results_version import FIRST, ResultsVersion
 from scdiff_bench.running.store import write_text
 from scdiff_bench.statistics.confusion_counts import read_confusion_counts
 from scdiff_bench.statistics.summary import Summary
-from scdiff_bench.versions import FIRST, ResultsVersion
 
 FILE = "study.json"
 ROWS, CLASSES, CONFUSION_COUNTS = "rows.parquet", "classes.parquet", "tallies.parquet"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from scdiff_bench.results_version import results_version
 from scdiff_bench.running.store import read
 from scdiff_bench.running.units import Record, Unit
-from scdiff_bench.versions import results_version
 
 
 @dataclass(frozen=True)

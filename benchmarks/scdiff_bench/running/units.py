@@ -24,12 +24,12 @@ from scdiff_bench.evaluation.leakage import require_unseen
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.evaluation.separation import separation
 from scdiff_bench.evaluation.splits import Fold
+from scdiff_bench.results_version import OPTIONAL, depends_on, results_version
 from scdiff_bench.running.resources import Measure
 from scdiff_bench.running.scoring import Judge, Record, message, texts
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.controls import Oracle
 from scdiff_bench.strategies.resamplers import Named, Share
-from scdiff_bench.versions import OPTIONAL, depends_on, results_version
 from threadpoolctl import threadpool_limits
 
 __all__ = ["Record", "Unit", "message", "one_thread", "run_in_worker", "run_unit", "texts"]

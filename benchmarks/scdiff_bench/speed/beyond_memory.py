@@ -25,8 +25,8 @@ import pandas as pd
 import zarr
 from scipy import sparse
 
+from scdiff_augment.streaming.block_readers import as_blocks
 from scdiff_augment.streaming.block_sizes import as_csr
-from scdiff_augment.streaming.blocks import as_blocks
 from scdiff_augment.streaming.zarr_store import CellStore, Layout, partial_folder
 
 N_TYPES = 20

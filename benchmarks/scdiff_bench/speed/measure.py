@@ -16,9 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from scdiff_bench.results_version import FIRST, ResultsVersion
 from scdiff_bench.speed.cells import machine
 from scdiff_bench.speed.tasks import TASKS
-from scdiff_bench.versions import FIRST, ResultsVersion
 
 CELLS, GENES = (1_000, 10_000, 100_000), (1_000, 5_000, 20_000)
 

@@ -12,10 +12,10 @@ from scdiff_bench.generator_studies.page import sentence
 from scdiff_bench.generator_studies.parts import Picture, Table
 from scdiff_bench.pages.figures import inline_svg, save_figure
 from scdiff_bench.pages.study_page import environment
+from scdiff_bench.results_version import ResultsVersion, results_version, versions
 from scdiff_bench.running.store import write_text
 from scdiff_bench.speed.findings import TITLES, Rows, beyond_memory, exponents, findings, grid_of
 from scdiff_bench.speed.measure import version_of
-from scdiff_bench.versions import ResultsVersion, results_version, versions
 
 NOTES = (
     "Each line was measured in a process of its own. Seconds are wall time: other work on"

@@ -1,5 +1,7 @@
 """Strategies: what is done about class imbalance before or around the classifier.
 
+To add one, write a function here under ``@register()``; its name is what configs say.
+
 LoRAS is not among them: its only package beside smote-variants, which pulls in TensorFlow, is
 pyloras, whose one version is a pre-release of 2023 that calls itself experimental.
 """

@@ -6,7 +6,7 @@ import torch
 from tiny import make_model, reseed
 
 from scdiff_augment import LatentDiffusion, diffusion
-from scdiff_augment.conditions.effects import learn_effects
+from scdiff_augment.conditions.unseen_combinations import learn_effects
 from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.mixture import NoisyMixture

@@ -26,8 +26,8 @@ from scdiff_augment.expression.kinds import Expression, depth_normalised
 
 from .autoencoder import AutoEncoder
 from .class_gene_effects import ClassTotals, LabelledCells, shift_of
-from .count_draws import draw_counts
 from .count_noise import poisson, ratio_table, ratio_weights
+from .draw_counts import draw_counts
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .networks import CountDecoder
 

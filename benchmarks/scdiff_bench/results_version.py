@@ -9,7 +9,7 @@ from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
-from scdiff_augment.versions import CELLS_VERSION
+from scdiff_augment.results_version import CELLS_VERSION
 
 CHANGES = {
     1: "Strategies, classifiers and scores of 0.1.0.",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scdiff_augment.compute.threads import bounded_threads
-from scdiff_augment.streaming.blocks import Matrix
+from scdiff_augment.streaming.block_readers import Matrix
 
 from .draw import drawer
 from .plan import SamplingPlan

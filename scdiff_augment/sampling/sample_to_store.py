@@ -23,7 +23,7 @@ from scdiff_augment.streaming.block_sizes import block_sizes, cells_per_block
 from scdiff_augment.streaming.dask_cluster import in_order
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 
-from .blocks import annotated_block
+from .one_block import annotated_block
 from .plan import SamplingPlan
 from .requests import Request
 

@@ -22,15 +22,15 @@ from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.oversampling.base import start_cells
-from scdiff_augment.sampling.blocks import block_on_scale
+from scdiff_augment.results_version import versions
+from scdiff_augment.sampling.one_block import block_on_scale
 from scdiff_augment.sampling.plan import SamplingPlan
 from scdiff_augment.sampling.requests import Request
-from scdiff_augment.sampling.to_store import made_blocks
+from scdiff_augment.sampling.sample_to_store import made_blocks
+from scdiff_augment.streaming.block_readers import Slices, as_blocks
 from scdiff_augment.streaming.block_sizes import as_csr, block_sizes, cells_per_block
-from scdiff_augment.streaming.blocks import Slices, as_blocks
 from scdiff_augment.streaming.checked_blocks import checked, kind_of
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
-from scdiff_augment.versions import versions
 
 
 def oversample_to_store(

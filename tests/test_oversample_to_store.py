@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tiny import make_model, make_sampler
 
 from scdiff_augment import oversample_adata
-from scdiff_augment.adata import to_store as oversample_store
+from scdiff_augment.adata import oversample_to_store as oversample_store
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming import zarr_store as cell_store
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from scdiff_augment.codec.count_draws import draw_counts
+from scdiff_augment.codec.draw_counts import draw_counts
 from scdiff_augment.compute.stratified import (
     EXACT,
     members,

@@ -9,7 +9,7 @@ import pytest
 from scdataset import Streaming, scDataset
 from scipy import sparse
 
-from scdiff_augment.streaming.blocks import as_blocks, is_stream
+from scdiff_augment.streaming.block_readers import as_blocks, is_stream
 
 
 @pytest.fixture

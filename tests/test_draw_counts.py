@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scdiff_augment.codec.count_draws import LARGE, draw_counts
 from scdiff_augment.codec.count_noise import gamma_weights, ratio_table
+from scdiff_augment.codec.draw_counts import LARGE, draw_counts
 from scdiff_augment.streaming.block_sizes import ROWS
 
 N = 60_000

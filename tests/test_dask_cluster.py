@@ -12,8 +12,8 @@ from dask_work import named, slowly, wrong
 from distributed import Client, LocalCluster
 from tiny import make_model, reseed
 
-from scdiff_augment.sampling import to_store as block_sampling
-from scdiff_augment.sampling.blocks import annotated_block
+from scdiff_augment.sampling import sample_to_store as block_sampling
+from scdiff_augment.sampling.one_block import annotated_block
 from scdiff_augment.streaming.dask_cluster import ClusterLostError, _sent, in_order
 
 

@@ -18,8 +18,8 @@ from tiny import make_model
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import SAMPLING
-from scdiff_augment.sampling import blocks as block_drawing
-from scdiff_augment.sampling import to_store as block_sampling
+from scdiff_augment.sampling import one_block as block_drawing
+from scdiff_augment.sampling import sample_to_store as block_sampling
 from scdiff_augment.streaming import zarr_store as cell_store
 from scdiff_augment.streaming.zarr_store import partial_folder
 
@@ -133,10 +133,10 @@ KILLED = """
     import sys
     from pathlib import Path
     from scdiff_augment import LatentDiffusion
-    from scdiff_augment.sampling import to_store
+    from scdiff_augment.sampling import sample_to_store
     from scdiff_augment.streaming import zarr_store
 
-    to_store.cells_per_block = lambda n_genes: 16
+    sample_to_store.cells_per_block = lambda n_genes: 16
     zarr_store.ENTRIES = 500
     out = Path(sys.argv[2])
     model = LatentDiffusion.load(sys.argv[1], random_state=0)
