@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scdiff_augment.expression.kinds import denormalise, detect_kind
-
 from .cell_files import Cells
 from .name_lookup import listed, require_name
 from .terminal import Terminal
@@ -56,6 +54,7 @@ def shared_classes(cells: dict[str, Cells], label_key: str, terminal: Terminal) 
 def report_seen_cells(values: dict[str, NDArray], genes: NDArray, terminal: Terminal) -> None:
     """Note how many of the real cells are training cells."""
     from scdiff_augment.expression.hashes import cell_hashes, overlap
+    from scdiff_augment.expression.kinds import denormalise
 
     real, seen = (cell_hashes(denormalise(values[name]), genes) for name in ("real", "training"))
     if n_seen := overlap(real, seen):
@@ -101,6 +100,8 @@ def matched_values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArra
 
 def _scale(X: NDArray) -> str:
     """Name the scale of a matrix; only matrices on the same scale can be compared."""
+    from scdiff_augment.expression.kinds import detect_kind
+
     if X.min() < 0:
         return "scaled values, some of them negative"
     return "counts" if detect_kind(X) == "counts" else "values other than counts"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scdiff_augment.expression.kinds import detect_kind
-
 from .cell_files import Cells, read_cells
 from .name_lookup import listed
 from .output import CELLS, MODEL
@@ -74,6 +72,8 @@ def values_for(model: LatentDiffusion, cells: Cells) -> Any:
     ValueError
         If genes are missing, or the model was fitted on counts and these are not, or vice versa.
     """
+    from scdiff_augment.expression.kinds import detect_kind
+
     frame = cells.frame(model.genes_)
     kind = model.history_["expression"]
     values = frame.to_numpy()

@@ -76,7 +76,7 @@ class SCimilarityEncoder:
     three genes and no hidden layer:
 
     >>> import torch
-    >>> from scdiff_augment.scimilarity import SCimilarityEncoder
+    >>> from scdiff_augment import SCimilarityEncoder
     >>> weights = {"network.0.weight": torch.eye(2, 3), "network.0.bias": torch.zeros(2)}
     >>> meta = {"encoder": "scimilarity", "model_genes": ["CD3D", "LYZ", "NKG7"]}
     >>> meta |= {"genes": ["LYZ", "CD3D"], "min_share": 0.5}

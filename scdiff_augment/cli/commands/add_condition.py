@@ -21,7 +21,6 @@ from scdiff_augment.cli.model_folders import (
 from scdiff_augment.cli.name_lookup import require_name
 from scdiff_augment.cli.output import replacing
 from scdiff_augment.cli.terminal import Terminal
-from scdiff_augment.expression.labels import balanced_weights
 
 from .sample import classes_known
 
@@ -90,7 +89,11 @@ def add_condition(
         real = cells_for(loaded, cells, layer, terminal)
         labels = real.labels(label_key)
         weight_key = weight_key or loaded.history_.get(READ, {}).get("weight_key")
-        weight = None if weight_key is None else balanced_weights(real.labels(weight_key))
+        weight = None
+        if weight_key is not None:
+            from scdiff_augment.expression.labels import balanced_weights
+
+            weight = balanced_weights(real.labels(weight_key))
         steps = loaded.classifier_steps
         loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
         terminal.say(f"learning {name} from {len(real):,} cells")

@@ -17,7 +17,6 @@ from scdiff_augment.cli.output import replacing
 from scdiff_augment.cli.parallel import shared_seed, training_processes
 from scdiff_augment.cli.terminal import Terminal
 from scdiff_augment.compute.process_rank import is_leader
-from scdiff_augment.expression.labels import balanced_weights
 
 if TYPE_CHECKING:
     from scdiff_augment.generator import LatentDiffusion
@@ -97,7 +96,11 @@ def fit(
         terminal.say(f"reading {cells}")
         real = open_cells(cells, layer, stream, terminal)
         labels = {key: real.labels(key) for key in label_key or []}
-        weight = None if weight_key is None else balanced_weights(real.labels(weight_key))
+        weight = None
+        if weight_key is not None:
+            from scdiff_augment.expression.labels import balanced_weights
+
+            weight = balanced_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
         from scdiff_augment.annotation.new_cells import require_condition_name
         from scdiff_augment.generator import LatentDiffusion
