@@ -32,7 +32,7 @@ _HOMES = {
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
     "SCimilarityEncoder": ".codec.scimilarity",
-    "as_blocks": ".streaming.blocks",
+    "as_blocks": ".streaming.block_readers",
     "distributed": ".compute.processes",
     "oversample_adata": ".adata",
 }

@@ -96,7 +96,7 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     folder = tmp_path / "reports" / "toy_study"
     for part in ("mean over 2 folds (toy, 4 training cells per rare type)", "peak memory, MB"):
         assert part in out
-    assert out.rstrip().endswith("make ui")
+    assert "mlflow ui --backend-store-uri sqlite:///" in out.rstrip().splitlines()[-1]
     assert "reports/toy_study/index.html" in out
 
     rows = pd.read_parquet(folder / "rows.parquet")

@@ -179,4 +179,4 @@ def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) ->
 def _say_where(folder: Path, packed: Packed) -> None:
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
     print(f"Units:  {packed}")
-    print("Runs:   make ui")
+    print(f"Runs:   mlflow ui --backend-store-uri {arguments.tracking_uri}")
