@@ -123,7 +123,7 @@ def main(argv: Sequence[str]) -> int:
         )
     else:
         warning = _log(plan, arguments.tracking_uri, results, files, folder)
-    _say_where(folder, packed)
+    _say_where(folder, packed, arguments.tracking_uri)
     if warning:
         print(warning, file=sys.stderr)
     for line, count in (failed[plan.culprit] + ": " + failed["error"]).value_counts().items():
@@ -176,7 +176,7 @@ def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) ->
     return ""
 
 
-def _say_where(folder: Path, packed: Packed) -> None:
+def _say_where(folder: Path, packed: Packed, uri: str) -> None:
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
     print(f"Units:  {packed}")
-    print(f"Runs:   mlflow ui --backend-store-uri {arguments.tracking_uri}")
+    print(f"Runs:   mlflow ui --backend-store-uri {uri}")
