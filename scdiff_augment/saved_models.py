@@ -170,6 +170,11 @@ def _description(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(description, dict) or "format" not in description:
         raise ValueError(f"{file} was not written by LatentDiffusion.save: it names no format.")
+    if type(description["format"]) is not int:
+        raise ValueError(
+            f"{file} was altered since it was saved: its format is {description['format']!r}, "
+            f"which is no whole number. Save it again."
+        )
     if description["format"] < FORMAT:
         raise ValueError(
             f"{path} has format {description['format']}, which scdiff-augment "

@@ -101,6 +101,9 @@ def damage(path, what):
     elif what in ("newer", "older"):
         changed = json.loads(text) | {"format": 99 if what == "newer" else 1}
         description.write_text(json.dumps(changed))
+    elif what.startswith("format "):
+        changed = json.loads(text) | {"format": json.loads(what.removeprefix("format "))}
+        description.write_text(json.dumps(changed))
     elif what == "not ours":
         description.write_text("[]")
 
@@ -117,6 +120,11 @@ def damage(path, what):
         ("newer", ValueError, "has format 99"),
         ("older", ValueError, r"has format 1.*Fit it and save it again"),
         ("not ours", ValueError, "names no format"),
+        ('format "4"', ValueError, "its format is '4', which is no whole number"),
+        ("format null", ValueError, "its format is None, which is no whole number"),
+        ("format true", ValueError, "its format is True, which is no whole number"),
+        ("format 4.5", ValueError, "its format is 4.5, which is no whole number"),
+        ("format [4]", ValueError, "its format is .4., which is no whole number"),
     ],
 )
 def test_damaged_folders_are_refused_with_the_reason(saved, what, error, message):
