@@ -39,7 +39,7 @@ smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
 	$(RUN) -m benchmarks benchmarks/configs/smoke.yaml --out .cache --tracking-uri sqlite:///.cache/mlflow.db
 
 reports-check: .venv/test  ## name the pages in reports/ whose results are out of date
-	$(BIN)/python -m scdiff_bench reports --check
+	test ! -d reports || $(BIN)/python -m scdiff_bench reports --check
 
 .venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
