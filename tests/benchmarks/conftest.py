@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,22 @@ def _make_anndata(sizes: dict[str, int] | None = None, n_genes: int = 60, seed: 
 def _no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than anything these tests measure."""
     monkeypatch.setattr("scdiff_bench.running.resources.gc.collect", lambda: 0)
+
+
+@pytest.fixture(scope="session")
+def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to set up a database; tests that start from none copy this one."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def mlflow_store(_empty_store: Path, tmp_path: Path) -> Path:
+    """Put an empty MLflow database into the test's folder."""
+    return Path(shutil.copy(_empty_store, tmp_path / "mlflow.db"))
 
 
 @pytest.fixture(scope="session")

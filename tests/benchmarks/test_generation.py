@@ -87,8 +87,8 @@ def toys(monkeypatch):
 
 
 @pytest.fixture
-def start(tmp_path, make_config, monkeypatch, toys):
-    """Return a function that runs the command line in an empty folder."""
+def start(tmp_path, make_config, monkeypatch, toys, mlflow_store):
+    """Return a function that runs the command line in a folder with an empty MLflow store."""
     make_config()  # registers the data set
     monkeypatch.chdir(tmp_path)
 

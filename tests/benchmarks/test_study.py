@@ -44,8 +44,8 @@ def uri(folder):
 
 
 @pytest.fixture
-def start(tmp_path, make_config, monkeypatch):
-    """Return a function that runs the command line in an empty folder."""
+def start(tmp_path, make_config, monkeypatch, mlflow_store):
+    """Return a function that runs the command line in a folder with an empty MLflow store."""
     make_config()  # registers the data set
     monkeypatch.chdir(tmp_path)
 
