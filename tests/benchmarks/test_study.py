@@ -12,6 +12,7 @@ import yaml
 from scdiff_bench import commands as cli
 from scdiff_bench.commands import console
 from scdiff_bench.config.study import load_config
+from scdiff_bench.data.datasets import DATASETS, from_anndata
 from scdiff_bench.pages import study_page
 from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.stated_versions import stated_version
@@ -192,6 +193,27 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
     assert digest.startswith(logged.dataset.digest)
     assert len(logged.dataset.digest) == 36
     assert json.loads(logged.dataset.profile)["sha256"] == digest
+
+
+def test_labels_and_titles_are_text_on_pages_and_in_tables(start, make_anndata, monkeypatch):
+    names = ["<script>alert(1)</script>", "A\" onload='x' & B", "=1+1", "</td></table>"]
+    cells = make_anndata(dict(zip(names, [60, 40, 24, 12], strict=True)))
+    dataset = from_anndata(cells, "@toy<b>", "cell_type")
+    monkeypatch.setitem(DATASETS, "toy", lambda: dataset)
+    split = RAW["split"] | {"rare": names[2:]}
+    assert start(title="</title><script>x", split=split, strategies=["none", "diffusion"]) == 0
+    html = PAGE.read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert page.outside == []
+    assert html.count("<script") == html.count("</script") == 0
+    text = " ".join(page.text)
+    for name in ["@toy<b>", "</title><script>x", *names]:
+        assert name in text
+    index = Page(Path("reports/index.html").read_text(encoding="utf-8"))
+    assert index.open == []
+    assert "</title><script>x" in " ".join(index.text)
+    assert set(pd.read_csv(PAGE.with_name("table.csv"))["dataset"]) == {"'@toy<b>"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from scdiff_bench.pages.ranks_page import render
 from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.running.store import require_writable, write_text
 
+from scdiff_augment.annotation.spreadsheets import for_spreadsheets
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -60,7 +62,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     write_text(folder / "index.html", page)
-    write_text(folder / "ranks.csv", table.to_csv(index=False, float_format="%.3f"))
+    ranks = for_spreadsheets(table)
+    write_text(folder / "ranks.csv", ranks.to_csv(index=False, float_format="%.3f"))
     write_index(given.out)
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'ranks.csv'}")
     return 0

@@ -13,6 +13,8 @@ from scdiff_bench.pages.when_page import render
 from scdiff_bench.running.finished_study import read_study
 from scdiff_bench.running.store import require_writable, write_text
 
+from scdiff_augment.annotation.spreadsheets import for_spreadsheets
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -62,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     write_text(folder / "index.html", page)
-    write_text(folder / "leads.csv", table.to_csv(index=False, float_format="%.6g"))
+    leads = for_spreadsheets(table)
+    write_text(folder / "leads.csv", leads.to_csv(index=False, float_format="%.6g"))
     write_index(given.out)
     print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'leads.csv'}")
     return 0

@@ -31,6 +31,8 @@ from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.confusion_counts import write_confusion_counts
 
+from scdiff_augment.annotation.spreadsheets import for_spreadsheets
+
 
 def write_report(
     config: Config, datasets: Sequence[Dataset], results: Results, folder: Path
@@ -67,7 +69,7 @@ def write_report(
     table = statistics.summarise(rows, config.scores)
     now = results_version()
     files += [folder / "table.csv", folder / "table.md"]
-    stated = table.assign(**now.columns)
+    stated = for_spreadsheets(table.assign(**now.columns))
     write_with(files[-2], lambda p: stated.to_csv(p, index=False, float_format="%.4f"))
     write_text(files[-1], f"{markdown(table, config)}\n{now.sentence}\n")
     figure_folder = folder / "figures"

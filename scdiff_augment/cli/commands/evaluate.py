@@ -113,7 +113,9 @@ def evaluate(
     with replacing(out, force=force, suffixes=TABLES) as place:
         table = _scored(given, label_key, layer, settings, terminal)
         if out.suffix == ".csv":
-            table.to_csv(place, index=False)
+            from scdiff_augment.annotation.spreadsheets import for_spreadsheets
+
+            for_spreadsheets(table).to_csv(place, index=False)
         else:
             table.to_json(place, orient="records", indent=1)
     _print(table)
