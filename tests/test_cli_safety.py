@@ -4,7 +4,9 @@ import contextlib
 import os
 import pty
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -98,7 +100,7 @@ def test_a_store_comes_back_when_the_new_one_cannot_be_moved(here, monkeypatch):
     before, replace = listing(), os.replace
 
     def fails(source, target):
-        if Path(source).name.startswith(".new.zarr.partial"):
+        if Path(source).parent.name.startswith(".new.zarr.partial"):
             raise KeyboardInterrupt
         replace(source, target)
 
@@ -174,6 +176,43 @@ def test_a_signal_ends_a_run_without_a_trace(sent, code, here):
     assert "Traceback" not in err
     assert listing() == before
     assert not [path for path in here.iterdir() if path.name.startswith(".")]
+
+
+def hidden(here):
+    return sorted(path.name for path in here.iterdir() if path.name.startswith("."))
+
+
+def test_the_next_run_removes_what_a_killed_one_left(here):
+    arguments = ["fit", "cells.h5ad", "long", "--denoiser-steps", "10000000"]
+    running = process(*arguments)
+    while not running.stderr.readline().startswith("learning"):
+        assert running.poll() is None
+    (name,) = hidden(here)
+    assert "removed" not in done(*FIT[:2], "long", *FIT[3:]).stderr  # it is still at work
+    assert hidden(here) == [name]
+    shutil.rmtree("long")
+    running.kill()
+    running.communicate(timeout=60)
+    (here / name.replace(socket.gethostname(), "elsewhere")).mkdir()
+    (here / name.replace(socket.gethostname(), "elsewhere") / "lock").touch()
+    (here / f".longer.partial-{socket.gethostname()}-x").mkdir()
+    (here / f".longer.partial-{socket.gethostname()}-x" / "lock").touch()
+    said = done(*FIT[:2], "long", *FIT[3:]).stderr
+    assert f"removed {here / name}, which a run that was killed had left" in said
+    assert len(hidden(here)) == 2
+    assert not (here / name).exists()
+
+
+def test_a_file_system_without_locks(here, monkeypatch):
+    def none(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    killed = here / f".new.h5ad.partial-{socket.gethostname()}-x"
+    killed.mkdir()
+    (killed / "lock").touch()
+    done(*SAMPLE)
+    assert hidden(here) == [killed.name]
 
 
 def test_progress_is_shown_where_somebody_looks(here):

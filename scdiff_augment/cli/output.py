@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .terminal import Terminal
 
 CELLS = (".h5ad", ".zarr")
 """Suffixes of files of cells."""
@@ -16,18 +22,27 @@ CELLS = (".h5ad", ".zarr")
 MODEL = "model.json"
 """File that identifies a folder as a saved model."""
 
+LOCK = "lock"
+"""Held in the folder of an unfinished result by the process that writes it, as long as it lives."""
+
 ZARR = ("zarr.json", ".zgroup", ".zattrs")
 """Files of which every zarr store has at least one."""
 
 
 @contextmanager
-def replacing(target: Path, *, force: bool, suffixes: tuple[str, ...] = CELLS) -> Iterator[Path]:
+def replacing(
+    target: Path, terminal: Terminal, *, force: bool, suffixes: tuple[str, ...] = CELLS
+) -> Iterator[Path]:
     """Yield a temporary path beside `target`, and move it to `target` after success.
+
+    What killed runs on this machine left beside `target` is removed first.
 
     Parameters
     ----------
     target : Path
         Where the result shall be.
+    terminal : Terminal
+        Where to report what was removed.
     force : bool
         Whether an existing result may be replaced. It stays until the new one is complete.
     suffixes : tuple of str, default=(".h5ad", ".zarr")
@@ -56,19 +71,52 @@ def replacing(target: Path, *, force: bool, suffixes: tuple[str, ...] = CELLS) -
         finally:
             (target / f".partial-{os.getpid()}").unlink(missing_ok=True)
         return
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    _remove_leftovers(target, terminal)
     try:
-        if folder:
-            partial.mkdir()
-        else:
-            partial.touch()
+        home = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
     except OSError as error:
         raise ValueError(_unwritable(wanted, error)) from error
+    partial, lock = home / target.name, FileLock(home / LOCK, timeout=0)
     try:
+        _hold(lock)
+        try:
+            if folder:
+                partial.mkdir()
+            else:
+                partial.touch()
+        except OSError as error:
+            raise ValueError(_unwritable(wanted, error)) from error
         yield partial
         _move(partial, target)
     finally:
-        _remove(partial)
+        lock.release()
+        shutil.rmtree(home)
+
+
+def _hold(lock: FileLock) -> None:
+    """Take the lock; where a file system has none, no lock file says that it may be removed."""
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError):
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _prefix(target: Path) -> str:
+    """How folders of unfinished results begin: a lock says nothing of other machines' processes."""
+    return f".{target.name}.partial-{socket.gethostname()}-"
+
+
+def _remove_leftovers(target: Path, terminal: Terminal) -> None:
+    """Remove what processes of this machine left that are gone, and say so."""
+    for home in sorted(target.parent.iterdir()) if target.parent.is_dir() else []:
+        if not home.name.startswith(_prefix(target)) or not (home / LOCK).is_file():
+            continue
+        try:
+            with FileLock(home / LOCK, timeout=0):
+                shutil.rmtree(home)
+        except (Timeout, OSError, NotImplementedError):
+            continue  # somebody is at work there, or it isn't ours
+        terminal.say(f"removed {home}, which a run that was killed had left")
 
 
 def write_cells(adata: Any, place: Path, target: Path) -> None:
@@ -143,10 +191,3 @@ def _move(partial: Path, target: Path) -> None:
             os.replace(old, target)
         raise
     shutil.rmtree(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

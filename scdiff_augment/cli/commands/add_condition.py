@@ -79,7 +79,7 @@ def add_condition(
     name = name or label_key
     require_model(model)
     require_file(cells)
-    with replacing(model, force=True, suffixes=()) as place:
+    with replacing(model, terminal, force=True, suffixes=()) as place:
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         if name in loaded.conditions_ and not force:
             raise ValueError(

@@ -110,7 +110,7 @@ def evaluate(
     if out is None:
         _print(_scored(given, label_key, layer, settings, terminal))
         return
-    with replacing(out, force=force, suffixes=TABLES) as place:
+    with replacing(out, terminal, force=force, suffixes=TABLES) as place:
         table = _scored(given, label_key, layer, settings, terminal)
         if out.suffix == ".csv":
             from scdiff_augment.annotation.spreadsheets import for_spreadsheets

@@ -92,7 +92,11 @@ def fit(
     terminal = Terminal(quiet or not leads)
     require_file(cells)
     size = options.parse_n_latent(n_latent)
-    with replacing(model, force=force, suffixes=()) if leads else nullcontext(model) as place:
+    with (
+        replacing(model, terminal, force=force, suffixes=())
+        if leads
+        else nullcontext(model) as place
+    ):
         terminal.say(f"reading {cells}")
         real = open_cells(cells, layer, stream, terminal)
         labels = {key: real.labels(key) for key in label_key or []}

@@ -114,7 +114,7 @@ def interpolate(
     wanted = _weights(weights)
     if not sigma > 0:
         raise ValueError(f"--sigma must be above 0, got {sigma:g}. The default is 8.")
-    with replacing(out, force=force) as place:
+    with replacing(out, terminal, force=force) as place:
         loaded = load(model, terminal.seed(seed), jobs, terminal)
         ends = [class_of(loaded, condition, text, model) for text in (source, target)]
         loaded.set_params(**options.sampler_parameters(sampler, n_steps))

@@ -168,7 +168,7 @@ def oversample(
             stack.enter_context(resumable(out, terminal))
             seed = resumed_seed(out, seed, terminal)
         else:
-            place = stack.enter_context(replacing(out, force=force))
+            place = stack.enter_context(replacing(out, terminal, force=force))
             seed = terminal.seed(seed)
         terminal.say(f"reading {cells}")
         real = open_cells(cells, layer, chunked, terminal)

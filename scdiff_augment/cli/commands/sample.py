@@ -132,7 +132,7 @@ def sample(
             stack.enter_context(resumable(out, terminal))
             seed = resumed_seed(out, seed, terminal)
         else:
-            place = stack.enter_context(replacing(out, force=force))
+            place = stack.enter_context(replacing(out, terminal, force=force))
             seed = terminal.seed(seed)
         loaded = load(model, seed, jobs, terminal)
         wanted = {name: class_of(loaded, name, text, model) for name, text in asked.items()}
