@@ -37,7 +37,7 @@ def for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
     safe = table.copy()
     for place, dtype in enumerate(table.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
-            safe.isetitem(place, table.iloc[:, place].astype(object).map(_safe))
+            safe.isetitem(place, table.iloc[:, place].astype(object).map(_safe).to_numpy())
     return safe.rename(columns=_safe)
 
 
