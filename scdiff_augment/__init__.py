@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .compute.processes import distributed
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
+    from .oversampling.rare_types import RareTypes
     from .streaming.block_readers import as_blocks
 
 __version__ = version("scdiff-augment")
@@ -20,6 +21,7 @@ __all__ = [
     "AutoEncoder",
     "DiffusionOversampler",
     "LatentDiffusion",
+    "RareTypes",
     "SCimilarityEncoder",
     "as_blocks",
     "distributed",
@@ -31,6 +33,7 @@ _HOMES = {
     "AutoEncoder": ".codec.autoencoder",
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
+    "RareTypes": ".oversampling.rare_types",
     "SCimilarityEncoder": ".codec.scimilarity",
     "as_blocks": ".streaming.block_readers",
     "distributed": ".compute.processes",

@@ -18,6 +18,7 @@ from scdiff_augment.expression.checks import refuse_anndata, require_labels
 from scdiff_augment.expression.kinds import denormalise, depth_normalised
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
+from scdiff_augment.oversampling.rare_types import warn_of_few
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
 from scdiff_augment.sampling.requests import require_interval
 from scdiff_augment.streaming.block_readers import as_blocks
@@ -303,10 +304,12 @@ class DiffusionOversampler(GenerativeOverSampler):
     ) -> Draw:
         self._require_two_cells(y)
         require_interval(self.guidance_interval)
+        few = warn_of_few(y, self.sampling_strategy_)
         model = self._model_of(X, y, weight, random_state)
         for name, labels in {"y": y, **annotations}.items():
             model.add_condition(name, labels)
         self.generator_, self.history_ = model, model.history_
+        self.history_["notes"] += few
         rng = np.random.default_rng(random_state.randint(2**31 - 1))
 
         def draw(labels: NDArray) -> Any:

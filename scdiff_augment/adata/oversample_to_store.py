@@ -22,6 +22,7 @@ from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.oversampling.base import start_cells
+from scdiff_augment.oversampling.rare_types import warn_of_few
 from scdiff_augment.results_version import versions
 from scdiff_augment.sampling.one_block import block_on_scale
 from scdiff_augment.sampling.plan import SamplingPlan
@@ -69,6 +70,7 @@ def oversample_to_store(
     annotations = {name: labels_of(obs, key).to_numpy() for name, key in given.items()}
     labels = sampler.classes_to_make(y)
     used, content = _used_cells(blocks, sampler.expression)
+    few = warn_of_few(y[used], sampler.sampling_strategy_)
     n_genes = blocks.shape[1]
     some = blocks.read(0, 1)
     copied = block_sizes(len(y), blocks.size)
@@ -98,6 +100,7 @@ def oversample_to_store(
         if len(labels):
             truth = {name: values[used] for name, values in annotations.items()}
             model = _model(store, blocks.where(used), y[used], truth, sampler)
+            model.history_["notes"] += few
             drawn = _plan(model, {"y": labels, **new}, sampler, store.folder, blocks, near)
             sampler.generator_, sampler.history_, sampler.annotations_ = model, model.history_, new
         sampler.synthetic_source_ = near if sampler.strength < 1 else np.full(len(labels), -1)
