@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata.in_memory import oversample_adata
+    from .celltypist_classifier import CellTypistClassifier
     from .codec.autoencoder import AutoEncoder
     from .codec.scimilarity import SCimilarityEncoder
     from .compute.processes import distributed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = version("scdiff-augment")
 __all__ = [
     "AutoEncoder",
+    "CellTypistClassifier",
     "DiffusionOversampler",
     "LatentDiffusion",
     "RareTypes",
@@ -31,6 +33,7 @@ __all__ = [
 # Imported when they are asked for: torch takes seconds, and the command line's help needs none.
 _HOMES = {
     "AutoEncoder": ".codec.autoencoder",
+    "CellTypistClassifier": ".celltypist_classifier",
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
     "RareTypes": ".oversampling.rare_types",

@@ -148,6 +148,11 @@ class DiffusionOversampler(GenerativeOverSampler):
     synthetic_source_ : ndarray of shape (n_new,)
         Row of X that each new cell started from; -1 for pure noise.
 
+    synthetic_factor_ : ndarray of shape (n_new,)
+        By what the counts of each new cell were multiplied before log1p, so that
+        ``expm1(X_new) / synthetic_factor_`` are its counts; 1 where X holds counts, NaN where it
+        holds other real values.
+
     annotations_ : dict of str to ndarray of shape (n_new,)
         "donor" and "batch" of the new cells, where they were given.
 
@@ -184,7 +189,13 @@ class DiffusionOversampler(GenerativeOverSampler):
     ([('common', 90), ('rare', 90)], True)
     """
 
-    _of_a_call = ("generator_", "history_", "synthetic_source_", "annotations_")
+    _of_a_call = (
+        "generator_",
+        "history_",
+        "synthetic_source_",
+        "synthetic_factor_",
+        "annotations_",
+    )
 
     _parameter_constraints: ClassVar[dict] = {
         **PARAMETERS,
@@ -317,9 +328,10 @@ class DiffusionOversampler(GenerativeOverSampler):
             self.annotations_ = {name: values[like] for name, values in annotations.items()}
             self.synthetic_source_ = like if self.strength < 1 else np.full(len(like), -1)
             wanted = {"y": labels, **self.annotations_}
+            self.synthetic_factor_ = np.ones(len(labels))
 
             def some(positions: NDArray) -> NDArray[np.float32]:
-                return model.sample(
+                plan, request = model.plan(
                     {name: values[positions] for name, values in wanted.items()},
                     len(positions),
                     guidance_scale=self.guidance_scale,
@@ -328,6 +340,9 @@ class DiffusionOversampler(GenerativeOverSampler):
                     strength=self.strength,
                     temperature=self.temperature,
                 )
+                values, factor = model.draw(plan, request)
+                self.synthetic_factor_[positions] = model.scale_.factor_of(values, factor)
+                return model.scale_.normalise(values, factor)
 
             if sparse.issparse(X):
                 return in_blocks(some, len(labels), X.shape[1])
