@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata.in_memory import oversample_adata
+    from .celltypist_classifier import CellTypistClassifier
     from .codec.autoencoder import AutoEncoder
     from .codec.scimilarity import SCimilarityEncoder
     from .compute.processes import distributed
     from .generator import LatentDiffusion
     from .oversampler import DiffusionOversampler
+    from .oversampling.rare_types import RareTypes
     from .streaming.block_readers import as_blocks
 
 __version__ = version("scdiff-augment")
 __all__ = [
     "AutoEncoder",
+    "CellTypistClassifier",
     "DiffusionOversampler",
     "LatentDiffusion",
+    "RareTypes",
     "SCimilarityEncoder",
     "as_blocks",
     "distributed",
@@ -29,8 +33,10 @@ __all__ = [
 # Imported when they are asked for: torch takes seconds, and the command line's help needs none.
 _HOMES = {
     "AutoEncoder": ".codec.autoencoder",
+    "CellTypistClassifier": ".celltypist_classifier",
     "DiffusionOversampler": ".oversampler",
     "LatentDiffusion": ".generator",
+    "RareTypes": ".oversampling.rare_types",
     "SCimilarityEncoder": ".codec.scimilarity",
     "as_blocks": ".streaming.block_readers",
     "distributed": ".compute.processes",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
@@ -137,6 +138,8 @@ class LatentDiffusion(BaseEstimator):
         Number of genes.
     genes_ : ndarray of str or None
         Their names, where `fit` saw a data frame or was given them.
+    frame_ : bool
+        Whether `fit` saw a data frame: new cells then come as data frames, too.
     training_hashes_ : ndarray of uint64, shape (n_cells,)
         Hashes of the cells of `fit`, to tell whether a cell was among them.
 
@@ -147,7 +150,7 @@ class LatentDiffusion(BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import numpy as np, pandas as pd
     >>> from scdiff_augment import LatentDiffusion
     >>> rng = np.random.default_rng(0)
     >>> labels = np.repeat(["a", "b"], 50)
@@ -155,6 +158,12 @@ class LatentDiffusion(BaseEstimator):
     >>> model = LatentDiffusion(denoiser_steps=50, decoder_steps=50, random_state=0).fit(X)
     >>> model.add_condition("type", labels).sample({"type": "a"}, n=5).shape
     (5, 30)
+
+    New cells come as `fit` saw real ones, here with the names of genes:
+
+    >>> frame = pd.DataFrame(X).rename(columns="gene{}".format)
+    >>> model.fit(frame).sample(n=2).columns[:3].tolist()
+    ['gene0', 'gene1', 'gene2']
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETERS
@@ -256,6 +265,7 @@ class LatentDiffusion(BaseEstimator):
             codes = require_codes("groups", groups, source.n_cells)
         parts, rows = source.parts()
         self.n_features_in_, self.genes_ = parts.values.shape[1], source.genes
+        self.frame_ = isinstance(X, pd.DataFrame)
         self.conditions_ = Conditions()  # an earlier fit's are void
         self.history_: dict[str, Any] = {"notes": source.notes, "expression": parts.kind}
         self.scale_ = parts.scale
@@ -375,7 +385,7 @@ class LatentDiffusion(BaseEstimator):
         start: ArrayLike | None = None,
         strength: float = 1.0,
         temperature: float = 1.0,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float32] | pd.DataFrame:
         """Draw new cells.
 
         Cells of the same classes are drawn with stratified noise (Latin hypercubes): each by itself
@@ -411,8 +421,9 @@ class LatentDiffusion(BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, n_genes), float32
-            On the scale of the matrix that `fit` saw: counts, log1p values or real values.
+        ndarray or DataFrame of shape (n, n_genes), float32
+            On the scale of the matrix that `fit` saw: counts, log1p values or real values. A data
+            frame where that was one, with its genes as columns.
 
         Raises
         ------
@@ -429,7 +440,44 @@ class LatentDiffusion(BaseEstimator):
             strength=strength,
             temperature=temperature,
         )
-        return self.scale_.normalise(*self._draw(plan, request))
+        return self._as_fitted(self.scale_.normalise(*self.draw(plan, request)))
+
+    def draw(
+        self, plan: SamplingPlan, request: Request
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """Draw the cells of a plan, before they are brought to the scale of `fit`.
+
+        Parameters
+        ----------
+        plan : SamplingPlan
+            How they are drawn.
+        request : Request
+            Which they are; both as `plan` returns them.
+
+        Returns
+        -------
+        values : ndarray of shape (n, n_genes), float32
+            Counts, where the model knows counts; otherwise real values.
+        factor : ndarray of shape (n,), float64, or None
+            For log1p values whose cells do not share one total: the number by which each cell's
+            counts are multiplied before log1p.
+        """
+        n_cells = request.n_cells
+        values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
+        factor = np.empty(n_cells)
+        cells = drawer(plan)
+        size = cells_per_block(self.n_features_in_)
+        with (
+            bounded_threads(self.n_jobs),
+            tqdm(total=n_cells, desc="sampling", unit="cell", disable=not self.verbose) as bar,
+        ):
+            for first in range(0, n_cells, size):
+                block = slice(first, min(first + size, n_cells))
+                part = request.part(block)
+                values[block], scale = cells.dense(part, self.random_.torch, self.random_.numpy)
+                factor[block] = np.nan if scale is None else scale
+                bar.update(block.stop - block.start)
+        return values, None if np.isnan(factor).any() else factor
 
     @overload
     def sample_adata(
@@ -523,7 +571,7 @@ class LatentDiffusion(BaseEstimator):
                 overwrite=overwrite,
                 verbose=self.verbose,
             )
-        values, factor = self._draw(plan, request)
+        values, factor = self.draw(plan, request)
         return new_adata(
             None if self.scale_.kind == "real" else values,
             self.scale_.normalise(values, factor),
@@ -544,7 +592,7 @@ class LatentDiffusion(BaseEstimator):
         sigma: float = 8.0,
         guidance_scale: float = 1.5,
         noise: str = "drawn",
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float32] | pd.DataFrame:
         """Lead real cells of one class towards another by mixing the two gradients.
 
         Cells are noised to `sigma` and denoised from there under the gradient
@@ -579,8 +627,10 @@ class LatentDiffusion(BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_weights, n_cells, n_genes), float32
-            New cells, on the scale of the matrix that `fit` saw.
+        ndarray of shape (n_weights, n_cells, n_genes), float32, or DataFrame
+            New cells, on the scale of the matrix that `fit` saw. Where that was a data frame, one
+            of shape (n_weights * n_cells, n_genes), whose rows are named by "weight" and by the
+            "cell" of `start`: ``path.loc[0.5]`` are the cells half-way.
 
         Raises
         ------
@@ -610,8 +660,12 @@ class LatentDiffusion(BaseEstimator):
         paths = np.empty((len(shares), len(z), self.n_features_in_), dtype=np.float32)
         with bounded_threads(self.n_jobs), torch.no_grad():
             for i, latents in enumerate(found):
-                paths[i] = self.decode(latents.numpy())
-        return paths
+                paths[i] = self._decoded(latents.numpy())
+        if not self.frame_:
+            return paths
+        cells = start.index if isinstance(start, pd.DataFrame) else range(len(z))
+        index = pd.MultiIndex.from_product([shares, cells], names=["weight", "cell"])
+        return self._as_fitted(paths.reshape(-1, self.n_features_in_), index)
 
     def encode(self, X: Any) -> NDArray[np.float32]:
         """Latents of real cells.
@@ -637,7 +691,7 @@ class LatentDiffusion(BaseEstimator):
         with bounded_threads(self.n_jobs):
             return np.concatenate([self.codec_.encode(parts) for parts in self._parts_of(X)])
 
-    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+    def decode(self, z: ArrayLike) -> NDArray[np.float32] | pd.DataFrame:
         """Draw expression given latents; counts come with their sampling noise.
 
         Parameters
@@ -647,8 +701,8 @@ class LatentDiffusion(BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_cells, n_genes), float32
-            On the scale of the matrix that `fit` saw.
+        ndarray or DataFrame of shape (n_cells, n_genes), float32
+            On the scale of the matrix that `fit` saw; a data frame where that was one.
 
         Raises
         ------
@@ -656,10 +710,7 @@ class LatentDiffusion(BaseEstimator):
             If `z` is of another shape, or not finite.
         """
         self._require_fitted()
-        z = require_latents("z", z, len(self.denoiser_.scale))
-        with bounded_threads(self.n_jobs):
-            values, factor = self.codec_.decode(z, self.random_.numpy, self.overdispersion)
-        return self.scale_.normalise(values, factor)
+        return self._as_fitted(self._decoded(require_latents("z", z, len(self.denoiser_.scale))))
 
     def invert(self, X: ArrayLike, *, n_steps: int = 100) -> NDArray[np.float64]:
         """Noise from which deterministic DDIM leads back to the cells, without any condition.
@@ -829,6 +880,7 @@ class LatentDiffusion(BaseEstimator):
                 self.sigma_max_,
                 self.n_features_in_,
                 self.genes_,
+                self.frame_,
                 self.training_hashes_,
                 self.history_,
             ),
@@ -865,6 +917,7 @@ class LatentDiffusion(BaseEstimator):
         model.conditions_, model.scale_ = saved.conditions, saved.scale
         model.ladder_, model.sigma_max_ = diffusion.ddpm_sigmas(model.n_timesteps), saved.sigma_max
         model.n_features_in_, model.genes_ = saved.n_features_in, saved.genes
+        model.frame_ = saved.frame
         model.training_hashes_, model.history_ = saved.training_hashes, saved.history
         model.cells_, model.random_ = None, Randomness(random_state)
         return model
@@ -920,22 +973,17 @@ class LatentDiffusion(BaseEstimator):
         ours.cells_ = TrainingCells.of(z, torch.full((len(z),), 1 / len(z)), parts, rows)
         return ours
 
-    def _draw(
-        self, plan: SamplingPlan, request: Request
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        """Return decoded values (counts, where the model knows counts) and the factors of log1p."""
-        n_cells = request.n_cells
-        values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
-        factor = np.empty(n_cells)
-        cells = drawer(plan)
+    def _decoded(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         with bounded_threads(self.n_jobs):
-            size = cells_per_block(self.n_features_in_)
-            for first in tqdm(range(0, n_cells, size), desc="sampling", disable=not self.verbose):
-                block = slice(first, min(first + size, n_cells))
-                part = request.part(block)
-                values[block], scale = cells.dense(part, self.random_.torch, self.random_.numpy)
-                factor[block] = np.nan if scale is None else scale
-        return values, None if np.isnan(factor).any() else factor
+            values, factor = self.codec_.decode(z, self.random_.numpy, self.overdispersion)
+        return self.scale_.normalise(values, factor)
+
+    def _as_fitted(self, values: NDArray[np.float32], index: Any = None) -> Any:
+        """Put new cells into a data frame, where `fit` saw one."""
+        if not self.frame_:
+            return values
+        genes = range(self.n_features_in_) if self.genes_ is None else self.genes_
+        return pd.DataFrame(values, index=index, columns=genes)
 
     def _fit_codec(self, parts: Expression, codes: NDArray[np.int64] | None) -> None:
         self.codec_ = codec_for(

@@ -18,6 +18,7 @@ from scdiff_augment.expression.checks import refuse_anndata, require_labels
 from scdiff_augment.expression.kinds import denormalise, depth_normalised
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
+from scdiff_augment.oversampling.rare_types import warn_of_few
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
 from scdiff_augment.sampling.requests import require_interval
 from scdiff_augment.streaming.block_readers import as_blocks
@@ -147,6 +148,11 @@ class DiffusionOversampler(GenerativeOverSampler):
     synthetic_source_ : ndarray of shape (n_new,)
         Row of X that each new cell started from; -1 for pure noise.
 
+    synthetic_factor_ : ndarray of shape (n_new,)
+        By what the counts of each new cell were multiplied before log1p, so that
+        ``expm1(X_new) / synthetic_factor_`` are its counts; 1 where X holds counts, NaN where it
+        holds other real values.
+
     annotations_ : dict of str to ndarray of shape (n_new,)
         "donor" and "batch" of the new cells, where they were given.
 
@@ -183,7 +189,13 @@ class DiffusionOversampler(GenerativeOverSampler):
     ([('common', 90), ('rare', 90)], True)
     """
 
-    _of_a_call = ("generator_", "history_", "synthetic_source_", "annotations_")
+    _of_a_call = (
+        "generator_",
+        "history_",
+        "synthetic_source_",
+        "synthetic_factor_",
+        "annotations_",
+    )
 
     _parameter_constraints: ClassVar[dict] = {
         **PARAMETERS,
@@ -303,10 +315,12 @@ class DiffusionOversampler(GenerativeOverSampler):
     ) -> Draw:
         self._require_two_cells(y)
         require_interval(self.guidance_interval)
+        few = warn_of_few(y, self.sampling_strategy_)
         model = self._model_of(X, y, weight, random_state)
         for name, labels in {"y": y, **annotations}.items():
             model.add_condition(name, labels)
         self.generator_, self.history_ = model, model.history_
+        self.history_["notes"] += few
         rng = np.random.default_rng(random_state.randint(2**31 - 1))
 
         def draw(labels: NDArray) -> Any:
@@ -314,9 +328,10 @@ class DiffusionOversampler(GenerativeOverSampler):
             self.annotations_ = {name: values[like] for name, values in annotations.items()}
             self.synthetic_source_ = like if self.strength < 1 else np.full(len(like), -1)
             wanted = {"y": labels, **self.annotations_}
+            self.synthetic_factor_ = np.ones(len(labels))
 
             def some(positions: NDArray) -> NDArray[np.float32]:
-                return model.sample(
+                plan, request = model.plan(
                     {name: values[positions] for name, values in wanted.items()},
                     len(positions),
                     guidance_scale=self.guidance_scale,
@@ -325,6 +340,9 @@ class DiffusionOversampler(GenerativeOverSampler):
                     strength=self.strength,
                     temperature=self.temperature,
                 )
+                values, factor = model.draw(plan, request)
+                self.synthetic_factor_[positions] = model.scale_.factor_of(values, factor)
+                return model.scale_.normalise(values, factor)
 
             if sparse.issparse(X):
                 return in_blocks(some, len(labels), X.shape[1])

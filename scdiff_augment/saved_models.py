@@ -51,6 +51,8 @@ class SavedModel:
     sigma_max : float
     n_features_in : int
     genes : ndarray of str or None
+    frame : bool
+        Whether new cells come as data frames.
     training_hashes : ndarray of uint64, shape (n_cells,)
     history : dict
     """
@@ -63,6 +65,7 @@ class SavedModel:
     sigma_max: float
     n_features_in: int
     genes: NDArray | None
+    frame: bool
     training_hashes: NDArray[np.uint64]
     history: dict[str, Any]
 
@@ -91,6 +94,7 @@ def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
         "parameters": parameters,
         "n_features_in": model.n_features_in,
         "genes": None if model.genes is None else model.genes.tolist(),
+        "frame": model.frame,
         "kind": model.scale.kind,
         "total": model.scale.total,
         "sigma_max": model.sigma_max,
@@ -151,6 +155,7 @@ def read(path: Path) -> SavedModel:
         description["sigma_max"],
         description["n_features_in"],
         None if genes is None else np.array(genes, dtype=str),
+        description.get("frame", False),  # models of before did not know
         tensors["training_hashes"].numpy().view(np.uint64),
         description["history"],
     )

@@ -1,13 +1,16 @@
 """AnnData in and out."""
 
+import logging
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from tiny import make_model, make_sampler
+from tiny import TINY, make_model, make_sampler
 
-from scdiff_augment import oversample_adata
+from scdiff_augment import DiffusionOversampler, oversample_adata
+from scdiff_augment.expression.kinds import depth_normalised
 
 
 @pytest.fixture
@@ -149,3 +152,112 @@ def test_a_pretrained_generator_finds_its_genes_by_name(adata):
     adata.var_names = ["gene0"] * 2 + adata.var_names[2:].tolist()
     with pytest.raises(ValueError, match=r"'gene0' stands 2 times.*var_names_make_unique"):
         oversample_adata(adata, "cell_type", sampler=sampler)
+
+
+def test_parameters_of_the_sampler_go_by_keyword(adata):
+    wanted = {"rare": 25}
+    expected = oversample_adata(
+        adata, "cell_type", sampler=make_sampler(sampling_strategy=wanted, sampler="ddim")
+    )
+    more = oversample_adata(
+        adata, "cell_type", sampling_strategy=wanted, random_state=0, sampler="ddim", **TINY
+    )
+    np.testing.assert_array_equal(more.X.toarray(), expected.X.toarray())
+    assert more.uns["scdiff_augment"]["parameters"] == expected.uns["scdiff_augment"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"temprature": 1}, "no parameter 'temprature'. Did you mean 'temperature'"),
+        ({"labelkey": "x"}, "Did you mean 'label_key'"),
+        (
+            {"xyz": 1},
+            r"'xyz'\. Beside its own .*DiffusionOversampler: sampling_strategy, ",
+        ),
+        ({"sampler": DiffusionOversampler(), "n_jobs": 2}, "beside which n_jobs can't be given"),
+        ({"sampler": DiffusionOversampler(), "sampling_strategy": "minority"}, "sampling_strategy"),
+        ({"sampler": DiffusionOversampler(), "random_state": 0}, "random_state can't be given"),
+    ],
+)
+def test_parameters_that_nothing_would_use_are_refused(adata, given, message):
+    with pytest.raises(TypeError, match=message):
+        oversample_adata(adata, "cell_type", **given)
+
+
+def test_a_seed_that_was_drawn_is_said_kept_and_gives_the_same_cells(adata, caplog):
+    sampler = make_sampler(random_state=None)
+    with caplog.at_level(logging.WARNING, logger="scdiff_augment"):
+        more = oversample_adata(adata, "cell_type", sampler=sampler)
+    seed = more.uns["scdiff_augment"]["random_state"]
+    assert f"random_state={seed}" in caplog.text
+    assert more.uns["scdiff_augment"]["parameters"]["random_state"] == str(seed)
+    assert sampler.random_state is None  # the next call draws another
+    caplog.clear()
+    again = oversample_adata(adata, "cell_type", random_state=seed, **TINY)
+    np.testing.assert_array_equal(again.X.toarray(), more.X.toarray())
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("total", ["shared", "selected"])
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_counts_beside_log1p_values_are_kept(counts, container, total):
+    """They are the counts that new log1p values were made from, not a guess from those."""
+    X, labels = counts
+    X = 2 * X  # no cell has a gene of one count
+    X[:, 0] += 1
+    log = depth_normalised(X)
+    if total == "selected":
+        X, log = X[:, :30], log[:, :30]
+    adata = ad.AnnData(container(log), pd.DataFrame({"type": labels}).rename("c{}".format))
+    adata.layers["counts"] = container(X)
+    adata.layers["other"] = container(X)
+    more = oversample_adata(adata, "type", random_state=0, **TINY)
+    assert list(more.layers) == ["counts"]
+    assert type(more.X) is type(adata.X)
+    assert type(more.layers["counts"]) is type(adata.layers["counts"])
+    assert more.layers["counts"].dtype == X.dtype
+    found, values = (
+        matrix.toarray() if sparse.issparse(matrix) else matrix
+        for matrix in (more.layers["counts"], more.X)
+    )
+    np.testing.assert_array_equal(found[:100], X)
+    new, log_new = found[100:], values[100:]
+    if total == "shared":
+        np.testing.assert_allclose(depth_normalised(new), log_new, rtol=1e-5)
+    linear = np.expm1(log_new.astype(float))
+    factor = linear.sum(axis=1) / new.sum(axis=1)
+    np.testing.assert_allclose(linear, new * factor[:, None], rtol=1e-4, atol=1e-4)
+    notes = more.uns["scdiff_augment"]["notes"]
+    assert any("layer 'other' was left out" in note for note in notes)
+
+
+def test_other_layers_of_counts_are_left_out_and_why_is_noted(adata):
+    adata.layers["counts"] = adata.X * 3
+    more = oversample_adata(adata, "cell_type", sampler=make_sampler())
+    assert "counts" not in more.layers
+    notes = " ".join(more.uns["scdiff_augment"]["notes"])
+    assert "does not hold the counts" in notes
+    real = adata.copy()
+    real.X = np.random.default_rng(0).normal(size=adata.shape)
+    more = oversample_adata(real, "cell_type", sampler=make_sampler())
+    assert "new cells have no counts" in " ".join(more.uns["scdiff_augment"]["notes"])
+
+
+def test_the_layer_that_was_learnt_from_stays_a_layer(adata):
+    adata.layers["counts"] = adata.X.tocsc()
+    more = oversample_adata(adata, "cell_type", layer="counts", sampler=make_sampler())
+    assert more.X.format == more.layers["counts"].format == "csc"
+    np.testing.assert_array_equal(more.layers["counts"].toarray(), more.X.toarray())
+    more.X.data[:] = 0
+    assert more.layers["counts"].data.any()
+
+
+def test_notes_of_the_sampler_stand_in_uns_and_in_files(adata, tmp_path):
+    more = oversample_adata(adata, "cell_type", sampler=make_sampler(n_latent=500, encoder="pca"))
+    more.write_h5ad(tmp_path / "more.h5ad")
+    back = ad.read_h5ad(tmp_path / "more.h5ad").uns["scdiff_augment"]
+    assert any("n_latent lowered from 500" in note for note in back["notes"])
+    assert back["random_state"] == 0
+    nothing = make_sampler(sampling_strategy={"rare": 10})
+    oversample_adata(adata[:, :20], "cell_type", sampler=nothing).write_h5ad(tmp_path / "same.h5ad")

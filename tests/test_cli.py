@@ -287,6 +287,14 @@ def test_oversample_is_oversample_adata(here):
     assert found.obs["donor"].tolist() == expected.obs["donor"].tolist()
 
 
+@pytest.mark.parametrize(("text", "n"), [("1.0", 30), ("15", 15)])
+def test_oversample_tops_up_rare_classes_alone(text, n, here):
+    arguments = [*STEPS, "--n-latent", "5", "--seed", "1", "--only-rare", text]
+    result = done("oversample", "cells.h5ad", "more.h5ad", "--label-key", "cell_type", *arguments)
+    assert f"added: B cells {n - 10}" in result.stderr
+    assert ad.read_h5ad("more.h5ad").obs["cell_type"].value_counts()["B cells"] == n
+
+
 def test_oversample_warns_that_a_model_has_seen_the_cells(here):
     arguments = ["--label-key", "cell_type", "--model", "model"]
     result = done("oversample", "cells.h5ad", "more.h5ad", *arguments)

@@ -4,11 +4,12 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from tiny import make_model
+from tiny import make_model, reseed
 
 from scdiff_augment import LatentDiffusion
 from scdiff_augment.expression.kinds import depth_normalised
@@ -109,6 +110,40 @@ def test_a_condition_that_obs_could_not_hold_is_refused(counts, name):
     X, labels = counts
     with pytest.raises(ValueError, match="a condition must be named by a string"):
         make_model().fit(X).add_condition(name, labels)
+
+
+def test_new_cells_come_in_a_data_frame_where_fit_saw_one(counts, tmp_path):
+    """The same cells as in an array, with the genes' names, also from a saved model."""
+    X, labels = counts
+    frame = pd.DataFrame(X, columns=[f"gene{i}" for i in range(40)]).rename("cell{}".format)
+    plain = make_model().fit(X, genes=frame.columns).add_condition("type", labels)
+    model = make_model().fit(frame).add_condition("type", labels)
+    model.save(tmp_path / "model")
+    loaded = LatentDiffusion.load(tmp_path / "model", random_state=0)
+    start, z, wanted = frame[:4], plain.encode(X[:4]), {"type": "rare"}
+    for one in (plain, model, loaded):
+        reseed(one)
+    expected = plain.sample(wanted, 6), plain.decode(z)
+    path = plain.interpolate(start, "type", "common", "rare", [0, 1])
+    assert isinstance(expected[0], np.ndarray)
+    for one in (model, loaded):
+        for found, cells in zip((one.sample(wanted, 6), one.decode(z)), expected, strict=True):
+            assert found.columns.tolist() == frame.columns.tolist()
+            assert found.index.tolist() == list(range(len(cells)))
+            assert (found.dtypes == np.float32).all()
+            np.testing.assert_array_equal(found, cells)
+        way = one.interpolate(start, "type", "common", "rare", [0, 1])
+        assert way.index.names == ["weight", "cell"]
+        assert way.loc[1.0].index.tolist() == start.index.tolist()
+        np.testing.assert_array_equal(way.loc[1.0], path[1])
+        assert way.columns.tolist() == frame.columns.tolist()
+
+
+def test_a_data_frame_without_names_of_genes_comes_back_as_one(counts):
+    frame = pd.DataFrame(counts[0])
+    model = make_model().fit(frame)
+    assert model.sample(n=2).columns.tolist() == list(range(40))
+    assert isinstance(model.fit(counts[0]).sample(n=2), np.ndarray)
 
 
 def test_clamped_latents_are_said_in_history(counts):

@@ -9,12 +9,14 @@ import pytest
 from command_line import small as cells_of_three_types
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
-from tiny import make_model, make_sampler
+from tiny import TINY, make_model, make_sampler
 
 from scdiff_augment import oversample_adata
 from scdiff_augment.adata import oversample_to_store as oversample_store
+from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming import zarr_store as cell_store
+from scdiff_augment.streaming.block_sizes import as_dense
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,9 @@ def test_it_lays_cells_out_as_in_memory(file, tmp_path):
     assert more.obs["donor"].isin(["d1", "d2"]).all()
     assert more.var.equals(expected.var)
     assert more.uns[KEY].keys() == expected.uns[KEY].keys()
+    assert more.uns[KEY]["random_state"] == 0
+    assert list(more.layers) == list(expected.layers) == ["counts"]
+    np.testing.assert_array_equal(more.layers["counts"].toarray(), more.X.toarray())
     assert more.uns[KEY]["training_hash"] == expected.uns[KEY]["training_hash"]
     assert ours.sampling_strategy_ == {"NK cells": 30, "B cells": 50}
 
@@ -159,3 +164,38 @@ def test_what_needs_all_cells_is_refused(file, tmp_path):
     with pytest.raises(ValueError, match="client and overwrite are about stores"):
         oversample_adata(ad.read_h5ad(file), "cell_type", overwrite=True)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_counts_beside_log1p_values_are_kept_in_a_store(tmp_path, dense):
+    cells = cells_of_three_types()
+    cells.X = sparse.csr_matrix(depth_normalised(cells.X.toarray()))
+    if dense:
+        cells.X = cells.X.toarray()
+    out = oversample_adata(cells, "cell_type", sampler=sampler(), out=tmp_path / "a.zarr")
+    more = ad.read_zarr(out)
+    X, found = (as_dense(matrix) for matrix in (more.X, more.layers["counts"]))
+    np.testing.assert_array_equal(found[:100], cells.layers["counts"].toarray())
+    assert (found == np.rint(found)).all()
+    np.testing.assert_allclose(depth_normalised(found), X, rtol=1e-5)
+    cells.layers["counts"] = cells.layers["counts"] * 2
+    out = oversample_adata(cells, "cell_type", sampler=sampler(), out=tmp_path / "b.zarr")
+    again = ad.read_zarr(out)
+    assert list(again.layers) == []
+    assert "does not hold the counts" in again.uns[KEY]["notes"][-1]
+    np.testing.assert_array_equal(as_dense(again.X), X)
+
+
+def test_a_run_without_a_seed_resumes_with_the_one_it_drew(file, tmp_path, monkeypatch, caplog):
+    out, options = tmp_path / "more.zarr", {"encoder": "pca", **TINY}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            oversample_adata(file, "cell_type", out=out, **options)
+    more = ad.read_zarr(oversample_adata(file, "cell_type", out=out, **options))
+    seed = more.uns[KEY]["random_state"]
+    assert caplog.text.count(f"random_state={seed}") == 2
+    expected = oversample_adata(
+        file, "cell_type", out=tmp_path / "b.zarr", random_state=seed, **options
+    )
+    np.testing.assert_array_equal(more.X.toarray(), ad.read_zarr(expected).X.toarray())

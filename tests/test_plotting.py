@@ -289,6 +289,15 @@ def test_a_path_is_drawn_over_real_cells_by_weight(cells, way):
     assert legend(ax) == ["real", "real, named class", "median per weight"]
 
 
+def test_a_path_may_be_a_data_frame(cells, way):
+    index = pd.MultiIndex.from_product([way["weights"], range(7)], names=["weight", "cell"])
+    frame = pd.DataFrame(way["path"].reshape(35, 12), index=index)
+    ax = plotting.interpolation_path(**{**way, "path": frame}, labels=cells["labels"])
+    np.testing.assert_allclose(ax.collections[1].get_array(), np.repeat(way["weights"], 7))
+    with pytest.raises(ValueError, match=r"got shape \(35, 12\)"):
+        plotting.interpolation_path(**{**way, "path": frame, "weights": [0, 0.5, 1]})
+
+
 def test_names_do_not_hide_each_other(cells, way):
     labels = np.array([f"a long name {i % 6}" for i in range(N_REAL)])  # all around the middle
     ax = plotting.interpolation_path(**way, labels=labels)

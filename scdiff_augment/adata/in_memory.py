@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,9 +17,24 @@ from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampler import DiffusionOversampler
-from scdiff_augment.results_version import versions
 
+from .layers import extended_layers
 from .oversample_to_store import oversample_to_store
+from .provenance import provenance_of
+from .sampler_choice import sampler_for, seeded
+
+OWN = (
+    "adata",
+    "label_key",
+    "layer",
+    "donor_key",
+    "batch_key",
+    "sampler",
+    "out",
+    "client",
+    "overwrite",
+)
+"""What `oversample_adata` takes beside the parameters of a sampler."""
 
 
 @overload
@@ -26,11 +42,14 @@ def oversample_adata(
     adata: ad.AnnData,
     label_key: str,
     *,
+    sampling_strategy: Any = "auto",
+    random_state: Any = None,
     layer: str | None = None,
     donor_key: str | None = None,
     batch_key: str | None = None,
-    sampler: DiffusionOversampler | None = None,
+    sampler: DiffusionOversampler | str | None = None,
     out: None = None,
+    **parameters: Any,
 ) -> ad.AnnData: ...
 
 
@@ -39,13 +58,16 @@ def oversample_adata(
     adata: ad.AnnData | str | Path,
     label_key: str,
     *,
+    sampling_strategy: Any = "auto",
+    random_state: Any = None,
     layer: str | None = None,
     donor_key: str | None = None,
     batch_key: str | None = None,
-    sampler: DiffusionOversampler | None = None,
+    sampler: DiffusionOversampler | str | None = None,
     out: str | Path,
     client: Any = None,
     overwrite: bool = False,
+    **parameters: Any,
 ) -> Path: ...
 
 
@@ -53,13 +75,16 @@ def oversample_adata(
     adata: ad.AnnData | str | Path,
     label_key: str,
     *,
+    sampling_strategy: Any = "auto",
+    random_state: Any = None,
     layer: str | None = None,
     donor_key: str | None = None,
     batch_key: str | None = None,
-    sampler: DiffusionOversampler | None = None,
+    sampler: DiffusionOversampler | str | None = None,
     out: str | Path | None = None,
     client: Any = None,
     overwrite: bool = False,
+    **parameters: Any,
 ) -> ad.AnnData | Path:
     """Append synthetic cells to an AnnData, in memory or from file to file.
 
@@ -70,13 +95,20 @@ def oversample_adata(
         store.
     label_key : str
         Column of ``obs`` with the classes to balance.
+    sampling_strategy : str, dict, float or callable, default="auto"
+        How many cells of which class; see `DiffusionOversampler`. "auto" makes every class as large
+        as the largest; ``RareTypes(below=0.5)`` tops up rare types alone.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the new cells. Without one, one is drawn, said by the logger "scdiff_augment", and
+        kept in ``uns["scdiff_augment"]["random_state"]``.
     layer : str, optional
         Layer to learn from; default is ``X``.
     donor_key, batch_key : str, optional
         Columns of ``obs`` that are conditions beside the class: new cells are spread over donors
         and batches as the real cells of their class are.
     sampler : DiffusionOversampler, optional
-        The sampler to use, and fit; default is ``DiffusionOversampler()``.
+        A sampler to use, and fit, in the place of one of these parameters. A string is the noise
+        solver, the parameter of this name.
     out : str or Path, optional
         Zarr store to write, ending in ".zarr". Cells are then read, copied and made block by
         block, and the codec is learnt from a sample of them (`LatentDiffusion.fit`). After an
@@ -85,6 +117,9 @@ def oversample_adata(
         Of a Dask cluster whose workers make the new cells of `out`.
     overwrite : bool, default=False
         Whether a store at `out` may be replaced when the new one is complete.
+    **parameters
+        All other parameters of `DiffusionOversampler`, by name: ``temperature=1``,
+        ``strength=0.5``, ``n_jobs=-1``.
 
     Returns
     -------
@@ -94,15 +129,20 @@ def oversample_adata(
         of the real cell that a synthetic one started from, if any. Donor and batch of a synthetic
         cell are what it was conditioned on; columns named donor, sample or batch that were not
         given as keys say "synthetic"; other columns are missing for synthetic cells, which are
-        named "synth-<label>-<i>". ``var`` is kept. ``obsm``, ``varm``, ``obsp``, other layers,
-        ``raw`` and ``uns`` are dropped, since they are not defined for synthetic cells or may not
-        fit them. ``uns["scdiff_augment"]`` holds parameters, numbers of cells, versions and a
-        hash of the real cells.
+        named "synth-<label>-<i>". ``var`` is kept. Of the layers, those are kept that new cells
+        have values in: the one that was learnt from, and "counts", where X holds those counts, or
+        log1p values that lead back to them (and with `out` where its zeros are those of X). Other
+        layers, ``obsm``, ``varm``, ``obsp``, ``raw`` and ``uns`` are dropped, since they are not
+        defined for synthetic cells or may not fit them. Matrices stay dense, CSR or CSC, as they
+        were; those of a store are CSR, where they are sparse. ``uns["scdiff_augment"]`` holds
+        parameters, the seed ("random_state"), "notes" on what was adapted to the data or left out,
+        numbers of cells, versions and a hash of the real cells.
 
     Raises
     ------
     TypeError
-        If `adata` is not an AnnData.
+        If `adata` is not an AnnData, a parameter is unknown (the message names the nearest), or
+        parameters are given beside a `sampler` of their own.
     KeyError
         If a key or `layer` does not exist; the message lists what does.
     ValueError
@@ -112,28 +152,47 @@ def oversample_adata(
     Examples
     --------
     >>> import anndata as ad, numpy as np, pandas as pd
-    >>> from scdiff_augment import DiffusionOversampler, oversample_adata
+    >>> from scdiff_augment import oversample_adata
     >>> rng = np.random.default_rng(0)
     >>> obs = pd.DataFrame({"cell_type": ["T"] * 30 + ["B"] * 10}).rename(index="cell{}".format)
     >>> adata = ad.AnnData(rng.poisson(2.0, (40, 12)), obs)
-    >>> sampler = DiffusionOversampler(denoiser_steps=50, decoder_steps=50, random_state=0)
-    >>> more = oversample_adata(adata, "cell_type", sampler=sampler)
+    >>> more = oversample_adata(adata, "cell_type", denoiser_steps=50, random_state=0)
     >>> more.shape, int(more.obs["is_synthetic"].sum()), more.obs_names[-1]
     ((60, 12), 20, 'synth-B-19')
     """
-    if out is not None:
+    given = {"donor": donor_key, "batch": batch_key}
+    named = dict(parameters)
+    if sampling_strategy != "auto":
+        named["sampling_strategy"] = sampling_strategy
+    if random_state is not None:
+        named["random_state"] = random_state
+    chosen = sampler_for(sampler, named, OWN)
+    place = None if out is None else Path(out)
+    if place is None and (client is not None or overwrite):
+        raise ValueError("client and overwrite are about stores; name one with out=....")
+    with seeded(chosen, place):
+        if place is None:
+            return _oversampled(adata, label_key, layer, given, chosen)
         return oversample_to_store(
             adata,
             label_key,
             layer=layer,
-            keys={"donor": donor_key, "batch": batch_key},
-            sampler=DiffusionOversampler() if sampler is None else sampler,
-            out=Path(out),
+            keys=given,
+            sampler=chosen,
+            out=place,
             client=client,
             overwrite=overwrite,
         )
-    if client is not None or overwrite:
-        raise ValueError("client and overwrite are about stores; name one with out=....")
+
+
+def _oversampled(
+    adata: Any,
+    label_key: str,
+    layer: str | None,
+    given: Mapping[str, str | None],
+    sampler: DiffusionOversampler,
+) -> ad.AnnData:
+    """Append synthetic cells in memory."""
     if not isinstance(adata, ad.AnnData):
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
     if adata.isbacked:
@@ -143,10 +202,8 @@ def oversample_adata(
         )
     X = _matrix(adata, layer)
     labels = labels_of(adata.obs, label_key)
-    given = {"donor": donor_key, "batch": batch_key}
     keys = {name: key for name, key in given.items() if key is not None}
     annotations = {name: labels_of(adata.obs, key).to_numpy() for name, key in keys.items()}
-    sampler = DiffusionOversampler() if sampler is None else sampler
     X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
     n_new = len(new_labels)
@@ -156,17 +213,13 @@ def oversample_adata(
     sources = [None if row < 0 else adata.obs_names[row] for row in rows]
     obs = extended_obs(adata.obs, label_key, new_labels, new_columns, sources)
     result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
-    classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
     counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
-    result.uns[KEY] = {
-        "label_key": label_key,
-        "layer": layer or "X",
-        "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
-        "synthetic_labels": classes.astype(str),  # two arrays: labels may hold "/", keys may not
-        "synthetic_cells": sizes,
-        "training_hash": digest(cell_hashes(counted, adata.var_names.to_numpy(dtype=str))),
-        "versions": versions(),
-    }
+    factor = getattr(sampler, "synthetic_factor_", np.ones(n_new))
+    layers, notes = extended_layers(adata, layer, X_resampled, counted, factor)
+    for name, matrix in layers.items():
+        result.layers[name] = matrix
+    training_hash = digest(cell_hashes(counted, adata.var_names.to_numpy(dtype=str)))
+    result.uns[KEY] = provenance_of(sampler, label_key, layer, new_labels, training_hash, notes)
     return result
 
 
@@ -185,7 +238,7 @@ def _resampled(
     resampled, y = sampler.fit_resample(frame, labels, **annotations)
     new = resampled.iloc[len(labels) :].to_numpy().astype(X.dtype)
     if sparse.issparse(X):
-        return sparse.vstack([X, sparse.csr_matrix(new)], format="csr"), y
+        return sparse.vstack([X, type(X)(new)], format=X.format), y
     return np.vstack([X, new]), y
 
 
@@ -195,4 +248,6 @@ def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
     X = adata.X if layer is None else adata.layers[layer]
     if X is None:
         raise ValueError("adata.X is None; name the layer to learn from with layer=...")
-    return X.tocsr() if sparse.issparse(X) else np.asarray(X)
+    if not sparse.issparse(X):
+        return np.asarray(X)
+    return X if X.format in ("csr", "csc") else X.tocsr()

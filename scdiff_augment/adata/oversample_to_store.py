@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.compute.randomness import generators
 from scdiff_augment.expression.checks import cast
 from scdiff_augment.expression.hashes import digest
+from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.oversampling.base import start_cells
-from scdiff_augment.results_version import versions
-from scdiff_augment.sampling.one_block import block_on_scale
+from scdiff_augment.oversampling.rare_types import warn_of_few
+from scdiff_augment.sampling.one_block import block_on_scale, block_with_counts
 from scdiff_augment.sampling.plan import SamplingPlan
 from scdiff_augment.sampling.requests import Request
 from scdiff_augment.sampling.sample_to_store import made_blocks
@@ -31,6 +33,12 @@ from scdiff_augment.streaming.block_readers import Slices, as_blocks
 from scdiff_augment.streaming.block_sizes import as_csr, block_sizes, cells_per_block
 from scdiff_augment.streaming.checked_blocks import checked, kind_of
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
+
+from .layers import AGREE, COUNTS, NO_COUNTS, OTHER_COUNTS, agreeing, left_out
+from .provenance import provenance_of
+
+BESIDE = f"layers/{COUNTS}"
+"""Place of the counts in a store whose X holds other values."""
 
 
 def oversample_to_store(
@@ -68,14 +76,21 @@ def oversample_to_store(
     given = {name: key for name, key in keys.items() if key is not None}
     annotations = {name: labels_of(obs, key).to_numpy() for name, key in given.items()}
     labels = sampler.classes_to_make(y)
-    used, content = _used_cells(blocks, sampler.expression)
+    counts = None if layer == COUNTS else _counts_beside(source)
+    used, content, notes = _used_cells(blocks, sampler.expression, counts)
+    places = {"X": blocks}
+    if layer not in (None, "X", "raw"):
+        places[f"layers/{layer}"] = blocks
+    if counts is not None and not notes:
+        places[BESIDE] = counts
+    few = warn_of_few(y[used], sampler.sampling_strategy_)
     n_genes = blocks.shape[1]
     some = blocks.read(0, 1)
     copied = block_sizes(len(y), blocks.size)
     layout = Layout(
         copied + block_sizes(len(labels), cells_per_block(n_genes)),
         n_genes,
-        {"X": some.dtype},
+        {place: matrix.read(0, 1).dtype for place, matrix in places.items()},
         sparse.issparse(some),
     )
     made_from = {
@@ -83,6 +98,7 @@ def oversample_to_store(
         "label_key": label_key,
         "keys": given,
         "layer": layer,
+        "matrices": list(places),
         "number of new cells": {str(k): int(v) for k, v in sampler.sampling_strategy_.items()},
         "labels": f"{pd.util.hash_array(y, categorize=True).sum():016x}",
         "random_state": sampler.random_state,
@@ -98,6 +114,7 @@ def oversample_to_store(
         if len(labels):
             truth = {name: values[used] for name, values in annotations.items()}
             model = _model(store, blocks.where(used), y[used], truth, sampler)
+            model.history_["notes"] += few
             drawn = _plan(model, {"y": labels, **new}, sampler, store.folder, blocks, near)
             sampler.generator_, sampler.history_, sampler.annotations_ = model, model.history_, new
         sampler.synthetic_source_ = near if sampler.strength < 1 else np.full(len(labels), -1)
@@ -112,41 +129,71 @@ def oversample_to_store(
             table = extended_obs(obs, label_key, series, columns, sources)
             ad.io.write_elem(root, "obs", table)
             ad.io.write_elem(root, "var", blocks.var)
-            ad.io.write_elem(
-                root, "uns", {KEY: _provenance(sampler, label_key, layer, labels, model)}
-            )
+            found = "" if model is None else digest(model.training_hashes_)
+            uns = provenance_of(sampler, label_key, layer, labels, found, notes)
+            ad.io.write_elem(root, "uns", {KEY: uns})
 
         store.begin(header)
         for number in store.todo:
             if number < len(copied):
                 rows = layout.span(number)
-                store.append(number, {"X": _stored(blocks.read(rows.start, rows.stop), layout)})
+                span = rows.start, rows.stop
+                store.append(number, {p: _stored(m.read(*span), layout) for p, m in places.items()})
         if drawn is not None:
             plan, request = drawn
             todo = [number for number in store.todo if number >= len(copied)]
             for number, matrices in made_blocks(
                 plan,
                 _parts(todo, request, layout, len(y)),
-                block_on_scale,
+                block_with_counts if BESIDE in places else block_on_scale,
                 store.seed,
                 client=client,
                 n_blocks=len(todo),
                 first=len(copied),
                 verbose=sampler.verbose,
             ):
-                store.append(number, {"X": _cast(matrices["X"], layout)})
+                store.append(
+                    number, {p: _cast(matrices.get(p, matrices["X"]), layout, p) for p in places}
+                )
         return store.finish()
 
 
-def _used_cells(blocks: Slices, expression: str) -> tuple[NDArray[np.bool_], str]:
-    """Which cells can be learnt from, (n_cells,), and a hash of what all of them hold."""
-    sums, kind = [], None
-    for block in checked(blocks):
+def _counts_beside(source: Any) -> Slices | None:
+    """Return the layer of counts, if there is one that can be read by cells."""
+    try:
+        return as_blocks(source, layer=COUNTS)
+    except (KeyError, ValueError):
+        return None
+
+
+def _used_cells(
+    blocks: Slices, expression: str, counts: Slices | None
+) -> tuple[NDArray[np.bool_], str, list[str]]:
+    """Which cells can be learnt from, (n_cells,), a hash of all, and why `counts` are left out."""
+    sums, agree, kind = [], [], None
+    entries = True
+    for block, beside in zip(checked(blocks), counts or repeat(None), strict=counts is not None):
         kind = kind or kind_of(block, expression)
         sums.append(block.sums())
+        if beside is not None and kind is not None and kind != "real":
+            agree.append(agreeing(beside, denormalise(block.dense(), kind)))
+            if sparse.issparse(block.matrix):
+                entries = entries and _same_entries(block.matrix, as_csr(beside))
     total = np.concatenate(sums)
     content = f"{pd.util.hash_array(total).sum():016x}"
-    return (np.ones(len(total), dtype=bool) if kind == "real" else total > 0), content
+    used = np.ones(len(total), dtype=bool) if kind == "real" else total > 0
+    notes = []
+    if counts is not None and kind in ("real", None):
+        notes.append(NO_COUNTS)
+    elif counts is not None and np.concatenate(agree).mean() < AGREE:
+        notes.append(OTHER_COUNTS)
+    elif counts is not None and not entries:
+        notes.append(left_out(COUNTS) + ": its zeros are others than those of X")
+    return used, content, notes
+
+
+def _same_entries(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:
+    return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
 
 
 def _model(
@@ -211,32 +258,15 @@ def _parts(
 
 
 def _stored(matrix: Any, layout: Layout) -> Any:
-    return as_csr(matrix) if layout.sparse else np.asarray(matrix)
+    if layout.sparse:
+        return as_csr(matrix)
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
-def _cast(matrix: Any, layout: Layout) -> Any:
+def _cast(matrix: Any, layout: Layout, place: str) -> Any:
     """Bring new cells to the container and type of the real ones."""
-    dtype = layout.dtypes["X"]
+    dtype = layout.dtypes[place]
     if not layout.sparse:
         return cast(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype)
     found = as_csr(matrix)
     return sparse.csr_matrix((cast(found.data, dtype), found.indices, found.indptr), found.shape)
-
-
-def _provenance(
-    sampler: DiffusionOversampler,
-    label_key: str,
-    layer: str | None,
-    labels: NDArray,
-    model: LatentDiffusion | None,
-) -> dict[str, Any]:
-    classes, sizes = np.unique(labels.astype(str), return_counts=True)
-    return {
-        "label_key": label_key,
-        "layer": layer or "X",
-        "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
-        "synthetic_labels": classes.astype(str),
-        "synthetic_cells": sizes,
-        "training_hash": "" if model is None else digest(model.training_hashes_),
-        "versions": versions(),
-    }

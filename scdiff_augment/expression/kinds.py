@@ -50,6 +50,19 @@ class Scale:
         """Bring new counts or values to this scale; see `normalise`."""
         return normalise(values, self.kind, total=self.total, factor=factor)
 
+    def factor_of(self, values: NDArray, factor: NDArray | None = None) -> NDArray[np.float64]:
+        """By what `normalise` multiplies the counts of each cell before log1p, (n_cells,).
+
+        1 where this is no log1p scale, NaN where it has no counts.
+        """
+        if self.kind != "log1p":
+            return np.full(len(values), 1.0 if self.kind == "counts" else np.nan)
+        if self.total is not None:
+            return self.total / np.maximum(values.sum(axis=1, dtype=np.float64), 1.0)
+        if factor is None:
+            raise ValueError("log1p values need `total` or `factor` to be normalised.")
+        return np.asarray(factor, dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -185,11 +198,8 @@ def normalise(
     """
     if kind != "log1p":
         return values.astype(np.float32, copy=False)
-    if total is not None:
-        factor = total / np.maximum(values.sum(axis=1, dtype=np.float64), 1.0)
-    elif factor is None:
-        raise ValueError("log1p values need `total` or `factor` to be normalised.")
-    scaled = values * np.asarray(factor, dtype=np.float32)[:, None]
+    factor = Scale(kind, total).factor_of(values, factor)
+    scaled = values * factor.astype(np.float32)[:, None]
     return np.log1p(scaled, out=scaled)
 
 

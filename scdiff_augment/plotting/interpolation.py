@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +35,8 @@ def interpolation_path(
     real : array-like of shape (n_real, n_genes)
         Real cells: counts, or log1p of depth-normalised counts.
     path : array-like of shape (n_weights, n_cells, n_genes)
-        Cells at each weight, as returned by `LatentDiffusion.interpolate`.
+        Cells at each weight, as returned by `LatentDiffusion.interpolate`: also the data frame, of
+        one row for each weight and cell.
     weights : array-like of shape (n_weights,)
         Weight of the target class, strictly increasing from 0 to 1.
     labels : array-like of shape (n_real,), optional
@@ -72,6 +74,8 @@ def interpolation_path(
     68
     """
     way, steps = np.asarray(path), np.asarray(weights, dtype=float)
+    if way.ndim == 2 and isinstance(path, pd.DataFrame) and len(way) % max(len(steps), 1) == 0:
+        way = way.reshape(len(steps), -1, way.shape[1])
     if way.ndim != 3 or steps.shape != (len(way),) or (np.diff(steps) <= 0).any():
         raise ValueError(
             f"`path` must be of shape (n_weights, n_cells, n_genes), for strictly increasing "

@@ -71,7 +71,14 @@ def block_on_scale(
     plan: SamplingPlan, request: Request, seed: int, number: int
 ) -> dict[str, Matrix]:
     """One matrix on the scale that the model was fitted on, as an oversampled file holds it."""
+    return {"X": block_with_counts(plan, request, seed, number)["X"]}
+
+
+def block_with_counts(
+    plan: SamplingPlan, request: Request, seed: int, number: int
+) -> dict[str, Matrix]:
+    """Two matrices of a model that knows counts: the one on that scale, and the counts."""
     values, factor = draw_block(plan, request, seed, number)
     if plan.scale.kind != "log1p":
-        return {"X": values}
-    return {"X": log_values(values, plan.scale.total, factor)}
+        return {"X": values, "layers/counts": values}
+    return {"X": log_values(values, plan.scale.total, factor), "layers/counts": values}

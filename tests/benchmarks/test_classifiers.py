@@ -3,10 +3,11 @@ import logging
 import numpy as np
 import pytest
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
-from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
 from scdiff_bench.messages import nearest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+
+from scdiff_augment import CellTypistClassifier
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

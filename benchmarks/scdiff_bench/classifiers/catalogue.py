@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
 from scdiff_bench.classifiers.learners import CalibratedSVM, UpToPCA, WeightedMLP
 from scdiff_bench.messages import choose
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -14,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+
+from scdiff_augment.celltypist_classifier import CellTypistClassifier
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Generator(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         conditions = {str(c): wanted[c].to_numpy()[rows] for c in wanted.columns}
         cells = self.model.sample(conditions, len(rows), guidance_scale=scale)
         names = self.model.genes_
-        found = pd.DataFrame(cells, columns=None if names is None else list(names))
+        found = pd.DataFrame(np.asarray(cells), columns=None if names is None else list(names))
         found["input_row"] = rows
         return found
 

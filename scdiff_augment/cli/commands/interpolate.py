@@ -185,7 +185,7 @@ def _adata(
 
     from scdiff_augment.annotation.new_cells import new_adata, provenance_of
 
-    values = drawn.reshape(-1, drawn.shape[-1])
+    values = np.asarray(drawn).reshape(-1, model.n_features_in_)
     adata = new_adata(
         values if model.history_["expression"] == "counts" else None,
         values,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.fidelity.cells import Index, Parts
 from scipy import stats
 
+from scdiff_augment.celltypist_classifier import CellTypistClassifier
 from scdiff_augment.metrics import evaluate
 from scdiff_augment.metrics.scoring import IDEAL, MEMORISATION
 
