@@ -99,6 +99,7 @@ def results_version() -> ResultsVersion:
     return ResultsVersion(CELLS_VERSION, HARNESS_VERSION)
 
 
+@cache
 def version(name: str) -> str:
     """Return the version of a distribution, or ``"not installed"``."""
     try:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -44,11 +45,9 @@ def uri(folder):
     return f"sqlite:///{folder}/mlflow.db"
 
 
-@pytest.fixture
-def start(tmp_path, make_config, monkeypatch, mlflow_store):
-    """Return a function that runs the command line in a folder with an empty MLflow store."""
-    make_config()  # registers the data set
-    monkeypatch.chdir(tmp_path)
+def command_line(folder, monkeypatch):
+    """Return a function that runs the toy study in a folder, with changes to its config."""
+    monkeypatch.chdir(folder)
 
     def noisy_copies(sampling_strategy, random_state, **params):
         return strategies.random_oversampler(sampling_strategy, random_state, shrinkage=0.5)
@@ -56,11 +55,40 @@ def start(tmp_path, make_config, monkeypatch, mlflow_store):
     monkeypatch.setitem(strategies.STRATEGIES, "diffusion", Entry(noisy_copies, baseline=False))
 
     def run(*arguments, **changes):
-        (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
-        where = [] if "--tracking-uri" in arguments else ["--tracking-uri", uri(tmp_path)]
+        (folder / "toy.yaml").write_text(yaml.safe_dump(RAW | changes))
+        where = [] if "--tracking-uri" in arguments else ["--tracking-uri", uri(folder)]
         return cli.main(["run", "toy.yaml", "--jobs", "1", *where, *arguments])
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path, make_config, monkeypatch, mlflow_store):
+    """Return a function that runs the command line in a folder with an empty MLflow store."""
+    make_config()  # registers the data set
+    return command_line(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, make_anndata):
+    """Folder in which three studies were run, for tests that only read them; copied, never used."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        toy = from_anndata(make_anndata(), "toy", "cell_type")
+        patch.setitem(DATASETS, "toy", lambda: toy)
+        patch.setattr("scdiff_bench.commands.plans.log_study", lambda *given: "none")
+        run = command_line(folder, patch)
+        two_sizes = {"split": RAW["split"] | {"n": [3, 4]}, "scores": ["macro_f1", "rare_pr_auc"]}
+        assert run() == 0
+        assert run(name="one", seed=0, **two_sizes) == run(name="two", seed=1, **two_sizes) == 0
+    return folder
+
+
+@pytest.fixture
+def studies(finished, start, tmp_path):
+    """Put finished studies, toy_study, one and two, into the test's folder; return `start`."""
+    shutil.copytree(finished / "reports", tmp_path / "reports")
+    return start
 
 
 class Page(HTMLParser):
@@ -139,8 +167,7 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert (rows[["results_cells", "results_harness"]] == 1).all(axis=None)
 
 
-def test_the_page_is_made_of_what_a_notebook_reads(start, tmp_path):
-    assert start() == 0
+def test_the_page_is_made_of_what_a_notebook_reads(studies, tmp_path):
     folder = tmp_path / "reports" / "toy_study"
     study = read_study("reports/toy_study")
     assert study_page.render(study) == (folder / "index.html").read_text()
@@ -328,18 +355,15 @@ def test_a_page_of_what_is_there(start, capsys, monkeypatch, tmp_path):
     assert "needs more than 0 minutes" in capsys.readouterr().err
 
 
-def test_the_summary_of_a_study_with_an_arm_still_to_be_computed(start):
-    assert start() == 0
+def test_the_summary_of_a_study_with_a_strategy_still_to_be_computed(studies, tmp_path):
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(RAW))
     rows = pd.read_parquet(PAGE.with_name("rows.parquet"))
     said = console.summary(load_config(Path("toy.yaml")), rows[rows["strategy"] != "smote"])
     (line,) = [line for line in said.splitlines() if line.startswith("smote")]
     assert line.split() == ["smote", "-", "-"]
 
 
-def test_ranks_over_several_studies(start, tmp_path, capsys):
-    split = RAW["split"] | {"n": [3, 4]}
-    for name, seed in [("one", 0), ("two", 1)]:
-        assert start(name=name, seed=seed, split=split) == 0
+def test_ranks_over_several_studies(studies, capsys):
     folders = ["reports/one", "reports/two"]
     assert cli.main(["ranks", *folders]) == 0
     table = pd.read_csv("reports/ranks/ranks.csv")
@@ -362,16 +386,12 @@ def test_ranks_over_several_studies(start, tmp_path, capsys):
     capsys.readouterr()
     assert cli.main(["ranks", "reports/none"]) == cli.BAD_INPUT
     assert "has no study.json" in capsys.readouterr().err
-    assert start(name="few", strategies=["none", "smote"]) == 0
+    assert studies(name="few", strategies=["none", "smote"]) == 0
     assert cli.main(["ranks", "reports/one", "reports/few"]) == cli.BAD_INPUT
     assert "share 2 strategies (none, smote); at least 3 are needed" in capsys.readouterr().err
 
 
-def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
-    split = RAW["split"] | {"n": [3, 4]}
-    scores = ["macro_f1", "rare_pr_auc"]
-    for name, seed in [("one", 0), ("two", 1)]:
-        assert start(name=name, seed=seed, split=split, scores=scores) == 0
+def test_when_to_use_it_over_several_studies(studies, capsys):
     folders = ["reports/one", "reports/two"]
     assert cli.main(["when", *folders]) == 0
     table = pd.read_csv("reports/when_to_use/leads.csv")
@@ -396,6 +416,14 @@ def test_when_to_use_it_over_several_studies(start, tmp_path, capsys):
     assert cli.main(["when", *folders, "--strategy", "smot"]) == cli.BAD_INPUT
     assert "They share none, class_weight, smote, diffusion" in capsys.readouterr().err
     folds = {"kind": "repeated_stratified_cv", "n_splits": 2}
-    assert start(name="three", split=folds, scores=["macro_f1"]) == 0
+    assert (
+        studies(
+            name="three",
+            split=folds,
+            scores=["macro_f1"],
+            strategies=["none", "smote", "diffusion"],
+        )
+        == 0
+    )
     assert cli.main(["when", "reports/three"]) == cli.BAD_INPUT
     assert "None of these studies is a learning curve" in capsys.readouterr().err
