@@ -79,8 +79,8 @@ def oversample(
         typer.Option(
             metavar="SHARE|N",
             help="Instead of --strategy: top up only classes below this share of the median class "
-            "(0.5, 1.0), or below N cells (200), to that level. Classifiers train up to 20 times "
-            "faster than with auto.",
+            "(0.5, 1.0), or below N cells (200), to that level. Classifiers then train several "
+            "times faster than with auto, and know rare classes less well.",
         ),
     ] = None,
     layer: options.Layer = None,

@@ -126,10 +126,10 @@ def _memorised(table: pd.DataFrame) -> str:
     signs = known[~known["as_real"]]
     if signs.empty:
         overall = memory[memory["class"] == ALL]
+        columns = overall["figure"], overall["synthetic"], overall["null"]
         values = ", ".join(
-            f"{row.figure} {row.synthetic:.3g}"
-            + ("" if pd.isna(row.null) else f" (real cells {row.null:.3g})")
-            for row in overall.itertuples()
+            f"{figure} {value:.3g}" + ("" if np.isnan(null) else f" (real cells {null:.3g})")
+            for figure, value, null in zip(*columns, strict=True)
         )
         return f"Memorised: no sign of it: {values}"
     parts = [
