@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm as terminal_bar
 from tqdm.auto import tqdm
+from tqdm.notebook import tqdm_notebook
 
 EVERY = 10.0
 """Seconds between lines."""
@@ -70,7 +70,7 @@ def progress(
     if not verbose:
         yield lambda n: None
         return
-    if tqdm is terminal_bar and not sys.stderr.isatty():
+    if not issubclass(tqdm, tqdm_notebook) and not sys.stderr.isatty():
         yield _lines(total, what, unit)
         return
     with tqdm(total=None if callable(total) else total, desc=what, unit=unit) as bar:
