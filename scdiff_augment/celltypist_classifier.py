@@ -25,7 +25,7 @@ SPARSE = ("csr", "csc")
 """Sparse matrices that are read; they are made dense, as CellTypist does with them."""
 
 
-class CellTypistClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CellTypistClassifier(ClassifierMixin, BaseEstimator):
     """Train a CellTypist model on cells with labels; nothing is downloaded.
 
     CellTypist's logistic regression by stochastic gradient descent on standardised genes, as an

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from tqdm.auto import tqdm
 
 from scdiff_augment.annotation.new_cells import new_adata, provenance_of, require_condition_name
 from scdiff_augment.codec.choice import codec_for, latent_size
@@ -21,6 +20,7 @@ from scdiff_augment.codec.class_gene_effects import LabelledCells
 from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.progress import progress
 from scdiff_augment.compute.randomness import Randomness
 from scdiff_augment.compute.threads import bounded_threads
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
@@ -469,14 +469,14 @@ class LatentDiffusion(BaseEstimator):
         size = cells_per_block(self.n_features_in_)
         with (
             bounded_threads(self.n_jobs),
-            tqdm(total=n_cells, desc="sampling", unit="cell", disable=not self.verbose) as bar,
+            progress(n_cells, "sampling", "cell", verbose=self.verbose) as done,
         ):
             for first in range(0, n_cells, size):
                 block = slice(first, min(first + size, n_cells))
                 part = request.part(block)
                 values[block], scale = cells.dense(part, self.random_.torch, self.random_.numpy)
                 factor[block] = np.nan if scale is None else scale
-                bar.update(block.stop - block.start)
+                done(block.stop - block.start)
         return values, None if np.isnan(factor).any() else factor
 
     @overload
@@ -995,8 +995,11 @@ class LatentDiffusion(BaseEstimator):
         )
         self.history_ |= {"encoder_loss": [], "decoder_loss": []}
         steps = self.codec_.fit(parts, self.random_.torch, codes)
-        for part, loss in tqdm(steps, desc="codec", disable=not self.verbose):
-            self.history_[f"{part}_loss"].append(loss)
+        total = self.codec_.training_steps
+        with progress(total, "codec", "step", verbose=self.verbose) as done:
+            for part, loss in steps:
+                self.history_[f"{part}_loss"].append(loss)
+                done(1)
         if parts.kind == "real" and self.expression == "auto" and parts.values.min() >= 0:
             self.history_["notes"].append(
                 f"modelled as real values: the matrix is not negative, but only "
@@ -1058,7 +1061,12 @@ class LatentDiffusion(BaseEstimator):
         return found if "real" not in (found, self.scale_.kind) else self.scale_.kind
 
     def _watch(self, steps: Iterator[float], n_steps: int, what: str) -> list[float]:
-        return list(tqdm(steps, total=n_steps, desc=what, disable=not self.verbose))
+        losses = []
+        with progress(n_steps, what, "step", verbose=self.verbose) as done:
+            for loss in steps:
+                losses.append(loss)
+                done(1)
+        return losses
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "denoiser_"):

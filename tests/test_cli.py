@@ -343,7 +343,8 @@ def halves(X, seed):
 
 
 def test_evaluate_is_metrics_evaluate(here):
-    arguments = ["evaluate", "heldout.h5ad", "synthetic.h5ad", "--trees", "5", "--seed", "4"]
+    settings = ["--trees", "5", "--seed", "4", "--repeats", "1"]
+    arguments = ["evaluate", "heldout.h5ad", "synthetic.h5ad", *settings]
     done(*arguments, "--training", "cells.h5ad", "--out", "table.csv")
     result = done(*arguments, "--training", "cells.h5ad", "--out", "table.json")
     real, null = halves(small(seed=1).X.toarray(), 4)
@@ -357,15 +358,20 @@ def test_evaluate_is_metrics_evaluate(here):
     )
     for table in (pd.read_csv("table.csv"), pd.read_json("table.json")):
         pd.testing.assert_frame_equal(
-            table[expected.columns], expected, check_dtype=False, rtol=1e-5
+            table[expected.columns], pd.DataFrame(expected), check_dtype=False, rtol=1e-5
         )
-    shown = {line.split()[0] for line in result.stdout.splitlines()[2:] if line}
+    assert result.stdout == f"{expected}\n"  # verdict and compact table
+    full = done(*arguments, "--training", "cells.h5ad", "--full").stdout
+    verdict, _, blocks = full.partition("\nall cells, 30 real and as many synthetic\n")
+    assert verdict == result.stdout
+    shown = {line.split()[0] for line in blocks.splitlines()[1:]}
     assert shown == set(expected.dropna(subset="synthetic")["figure"])
 
 
 def test_evaluate_compares_classes_with_themselves(here):
     done("oversample", "cells.h5ad", "more.h5ad", "--label-key", "cell_type", *STEPS)
-    arguments = ["evaluate", "heldout.h5ad", "more.h5ad", "--trees", "5", "--out", "t.csv"]
+    settings = ["--trees", "5", "--repeats", "1"]
+    arguments = ["evaluate", "heldout.h5ad", "more.h5ad", *settings, "--out", "t.csv"]
     result = done(*arguments, "--label-key", "cell_type")
     assert "more.h5ad: using the 80 synthetic cells of 180" in result.stderr
     assert "real cells of T cells left out" in result.stderr
@@ -382,7 +388,7 @@ def test_evaluate_brings_files_to_one_scale_and_one_set_of_genes(here):
     del counts.layers["counts"]
     more = ad.AnnData(np.ones((100, 2)), counts.obs, pd.DataFrame(index=["a", "b"]))
     ad.concat([more, counts[:, ::-1]], axis=1, merge="first").write_h5ad("wide.h5ad")
-    arguments = ["synthetic.h5ad", "--trees", "5"]
+    arguments = ["synthetic.h5ad", "--trees", "5", "--repeats", "1", "--full"]
     first = done("evaluate", "heldout.h5ad", *arguments)
     again = done("evaluate", "wide.h5ad", *arguments)
     assert first.stdout == again.stdout
@@ -390,7 +396,10 @@ def test_evaluate_brings_files_to_one_scale_and_one_set_of_genes(here):
     logged.X = depth_normalised(logged.X.toarray())
     logged.write_h5ad("logged.h5ad")
     third = done("evaluate", "logged.h5ad", *arguments, "--layer", "X")
-    values = {text.splitlines()[2].split()[1] for text in (first.stdout, third.stdout)}
+    values = {
+        text.partition("real and as many synthetic\n")[2].splitlines()[1].split()[1]
+        for text in (first.stdout, third.stdout)
+    }
     assert len(values) == 1
     only = ad.read_h5ad("synthetic.h5ad")
     only.X = only.layers["counts"]

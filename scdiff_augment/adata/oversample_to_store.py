@@ -102,7 +102,9 @@ def oversample_to_store(
         "number of new cells": {str(k): int(v) for k, v in sampler.sampling_strategy_.items()},
         "labels": f"{pd.util.hash_array(y, categorize=True).sum():016x}",
         "random_state": sampler.random_state,
-        "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
+        "parameters": {
+            k: str(v) for k, v in sampler.get_params(deep=False).items() if k != "verbose"
+        },
         "block size": [blocks.size, cells_per_block(n_genes)],
     }
     seed = int(generators(sampler.random_state)[0].integers(2**32))  # a random_state, too

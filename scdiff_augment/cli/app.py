@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import add_condition, evaluate, fit, interpolate, oversample, sample
-from .terminal import plain_warnings
+from .terminal import heartbeat, plain_warnings
 
 CHECKERS = {"scdiff_augment", "sklearn", "imblearn"}
 """Packages that check what users give, and raise ValueError, TypeError or OSError if it is bad."""
@@ -29,7 +29,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with plain_warnings():
+        with plain_warnings(), heartbeat():
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:

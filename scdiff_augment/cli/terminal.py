@@ -12,6 +12,10 @@ from typing import Any
 
 import typer
 
+from scdiff_augment.compute.progress import heartbeat, said
+
+__all__ = ["Terminal", "heartbeat", "plain_warnings"]
+
 
 class Terminal:
     """Prints messages and progress.
@@ -29,13 +33,20 @@ class Terminal:
 
     @property
     def verbose(self) -> bool:
-        """Whether to show progress bars: only on a terminal."""
-        return sys.stderr.isatty() and not self.quiet
+        """Whether to show progress: bars on a terminal, elsewhere a line every 10 s."""
+        return not self.quiet
 
     def say(self, text: str) -> None:
         """Print one line."""
         if not self.quiet:
             typer.echo(text, err=True)
+
+    def doing(self, text: str, *, show: bool = True) -> None:
+        """Say what is being done from now on; it is repeated if it takes long."""
+        if show:
+            self.say(text)
+        if not self.quiet:
+            said(text)
 
     def seed(self, seed: int | None) -> int:
         """Return the seed, or a random one, which `done` prints so that the run can be repeated."""
@@ -51,8 +62,8 @@ class Terminal:
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         """Print what is being done, with a spinner on a terminal."""
-        if not self.verbose:
-            self.say(text)
+        if self.quiet or not sys.stderr.isatty():
+            self.doing(text)
             yield
             return
         from rich.console import Console

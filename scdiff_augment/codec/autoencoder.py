@@ -107,6 +107,19 @@ class AutoEncoder(BaseEstimator):
         """Three hidden layers of 1,024 units and 128 latent dimensions, as in scDiffusion."""
         return cls(**{**PUBLISHED, **parameters})
 
+    def training_steps(self, n_cells: int) -> int:
+        """Return how many steps `training` takes on so many cells.
+
+        Parameters
+        ----------
+        n_cells : int
+
+        Returns
+        -------
+        int
+        """
+        return steps_for(self.n_steps, n_cells, self.batch_size, EPOCHS, 250, 1000)
+
     def training(
         self,
         counts: NDArray[np.float32],
@@ -172,7 +185,7 @@ class AutoEncoder(BaseEstimator):
                 value = value + self.label_weight * error
             return value
 
-        n_steps = steps_for(self.n_steps, len(counts), self.batch_size, EPOCHS, 250, 1000)
+        n_steps = self.training_steps(len(counts))
         yield from training_steps(network, loss, n_steps=n_steps, learning_rate=self.learning_rate)
         self.network_ = network["encoder"].eval()
 

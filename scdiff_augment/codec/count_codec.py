@@ -83,6 +83,7 @@ class CountCodec:
     ):
         self.encoder_ = encoder
         self.columns_: NDArray | None = None
+        self._trained_on = 0
         self._table: tuple[float, NDArray[np.float32] | None] | None = None
         self.width = width
         self.n_steps = n_steps
@@ -93,6 +94,16 @@ class CountCodec:
     def n_latent(self) -> int:
         """Coordinates of the encoder."""
         return len(self.centre_)
+
+    def training_steps(self) -> int:
+        """Return how many steps `fit` yields, once it has begun."""
+        steps = self._decoder_steps(self._trained_on)
+        if isinstance(self.encoder_, AutoEncoder):
+            steps += self.encoder_.training_steps(self._trained_on)
+        return steps
+
+    def _decoder_steps(self, n_cells: int) -> int:
+        return steps_for(self.n_steps, n_cells, self.batch_size, EPOCHS, 100, 400)
 
     def fit(
         self,
@@ -117,6 +128,7 @@ class CountCodec:
             "encoder" or "decoder", and the loss of a step.
         """
         held_out = hold_out(len(parts.values), generator, codes)
+        self._trained_on = int(np.sum(~held_out))
         features = self._features(parts)
         if isinstance(self.encoder_, PCAEncoder):
             self.encoder_.fit(features[~held_out], generator)
@@ -184,7 +196,7 @@ class CountCodec:
         yield from training_steps(
             self.decoder_,
             loss,
-            n_steps=steps_for(self.n_steps, len(z), self.batch_size, EPOCHS, 100, 400),
+            n_steps=self._decoder_steps(len(z)),
             learning_rate=self.learning_rate,
         )
         self.decoder_.eval()

@@ -40,6 +40,10 @@ class RealCodec:
         """Coordinates of the encoder."""
         return len(self.latent_mean_)
 
+    def training_steps(self) -> int:
+        """Return how many steps `fit` yields: none."""
+        return 0
+
     def fit(
         self,
         parts: Expression,

@@ -9,7 +9,8 @@ table.
 Where things are: `genes` compares gene-wise statistics, `depth` library sizes, `embedding` and
 `manifold` the two sets in principal components, `discriminators` trains classifiers to tell them
 apart, `markers` compares differential expression, `memorisation` looks for copies of training
-cells, and `intervals` gives intervals for references. `pairwise` lists the metrics of two sets by
+cells, and `intervals` gives intervals for references. `summary` says how a table is read: the rule
+of the verdict, and what is shown. `pairwise` lists the metrics of two sets by
 name, `scoring` computes them class by class, and `evaluation` makes the table. `checks` holds what
 all of them check.
 
@@ -32,10 +33,12 @@ from .genes import (
 from .manifold import coverage, density
 from .markers import marker_lfc_agreement, r2_top_genes
 from .memorisation import Duplicates, duplicates, nearest_neighbour_ratio
+from .summary.printed import Evaluation
 
 __all__ = [
     "Curve",
     "Duplicates",
+    "Evaluation",
     "coverage",
     "density",
     "duplicates",

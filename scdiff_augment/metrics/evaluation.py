@@ -14,6 +14,7 @@ from scdiff_augment.expression.kinds import denormalise, depth_normalised, detec
 from .checks import MAX_CELLS, checked_labels, checked_matrix, require_max_cells, require_same_genes
 from .pairwise import CellSet, ForestOptions
 from .scoring import IDEAL, Row, score
+from .summary.printed import Evaluation
 
 MIN_CELLS = 5
 """Cells that each set needs; with fewer no metric is meaningful."""
@@ -35,7 +36,7 @@ def evaluate(
     n_estimators: int = 500,
     n_jobs: int | None = None,
     random_state: int = 0,
-) -> pd.DataFrame:
+) -> Evaluation:
     """Compute all metrics of synthetic cells, each with its real reference.
 
     The real reference of a metric (the column "null") is its value for held-out real cells scored
@@ -75,7 +76,14 @@ def evaluate(
 
     Returns
     -------
-    DataFrame
+    Evaluation
+        A data frame that is shown as a verdict, in three lines, and a compact table;
+        ``pandas.DataFrame(table)`` shows all of it. ``table.verdict()`` returns the lines: what is
+        as real cells are, what is not, and whether training cells were copied. A metric is as real
+        cells are if it lies no farther from its ideal than the farthest real reference, by a margin
+        at most: the range of that over the repeats or, where that is less, what two draws of real
+        cells differed by. More repeats thus make the verdict more certain.
+
         One row per class and metric, "all cells" first, with columns
 
         - "class": the class, or "all cells";
@@ -110,6 +118,12 @@ def evaluate(
     [True, True]
     >>> table.loc["mmd", "class"], int(table.loc["mmd", "n"])
     ('all cells', 60)
+    >>> few = evaluate(real, synthetic, null=null, figures=["scc", "mmd"])
+    >>> for line in few.verdict():
+    ...     print(line)
+    As real cells are: 2 of 2 metrics: scc, mmd
+    Not as real cells are: nothing that was measured
+    Memorised: not looked for, without the training cells (training)
     """
     if n_repeats < 1 or (n_repeats > 1 and null is None):
         raise ValueError(
@@ -171,7 +185,7 @@ def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, CellSet
     return sets
 
 
-def _summary(rows: list[Row]) -> pd.DataFrame:
+def _summary(rows: list[Row]) -> Evaluation:
     """Means over the repeats and ranges of the references, in the order of `IDEAL`."""
     frame = pd.DataFrame(rows)
     for column in ("null", "low", "high"):
@@ -193,4 +207,4 @@ def _summary(rows: list[Row]) -> pd.DataFrame:
     order = {metric: i for i, metric in enumerate(IDEAL)}
     order_class = {label: i for i, label in enumerate(table["class"].unique())}
     key = table["class"].map(order_class) * len(order) + table["figure"].map(order)
-    return table.iloc[np.argsort(key, kind="stable")].reset_index(drop=True)
+    return Evaluation(table.iloc[np.argsort(key, kind="stable")].reset_index(drop=True))

@@ -14,10 +14,10 @@ import torch
 import zarr
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from scdiff_augment.annotation.new_cells import new_obs, new_var
 from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.progress import progress
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming.block_sizes import block_sizes, cells_per_block
 from scdiff_augment.streaming.dask_cluster import in_order
@@ -135,10 +135,10 @@ def made_blocks(
     else:
         tasks = ((number, (request, seed, number - first)) for number, request in parts)
         results = in_order(client, make, plan, tasks)
-    with tqdm(total=n_blocks, desc="blocks", disable=not verbose) as bar:
+    with progress(n_blocks, "sampling", "block", verbose=verbose) as done:
         for result in results:
             yield result
-            bar.update()
+            done(1)
 
 
 def seed_of(random_state: Any) -> int | None:

@@ -96,7 +96,7 @@ def add_condition(
             weight = balanced_weights(real.labels(weight_key))
         steps = loaded.classifier_steps
         loaded.set_params(classifier_steps=steps if classifier_steps is None else classifier_steps)
-        terminal.say(f"learning {name} from {len(real):,} cells")
+        terminal.doing(f"learning {name} from {len(real):,} cells")
         loaded.add_condition(
             name,
             labels,

@@ -97,7 +97,7 @@ def fit(
         if leads
         else nullcontext(model) as place
     ):
-        terminal.say(f"reading {cells}")
+        terminal.doing(f"reading {cells}")
         real = open_cells(cells, layer, stream, terminal)
         labels = {key: real.labels(key) for key in label_key or []}
         weight = None
@@ -123,7 +123,7 @@ def fit(
             n_jobs=jobs,
             verbose=terminal.verbose,
         )
-        terminal.say(
+        terminal.doing(
             f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
         )
         with training_processes(devices, nodes, accelerator):
@@ -134,6 +134,7 @@ def fit(
             return
         fitted.history_[READ] = {"layer": real.layer, "weight_key": weight_key}
         _print_notes(fitted, real, expression, terminal)
+        terminal.doing(f"writing {model}", show=False)
         save(fitted, place)
     terminal.done(f"wrote {model}: {summary(fitted)}")
 

@@ -121,7 +121,7 @@ def interpolate(
         real = cells_for(loaded, start, layer, terminal)
         real = _start(real, condition, label_key, source, terminal)
         real = real.draw(n, loaded.random_state, terminal)
-        terminal.say(f"interpolating {len(real):,} cells at {len(wanted)} weights")
+        terminal.doing(f"interpolating {len(real):,} cells at {len(wanted)} weights")
         drawn = loaded.interpolate(
             values_for(loaded, real),
             condition,

@@ -79,8 +79,8 @@ def oversample(
         typer.Option(
             metavar="SHARE|N",
             help="Instead of --strategy: top up only classes below this share of the median class "
-            "(0.5, 1.0), or below N cells (200), to that level. Classifiers train up to 20 times "
-            "faster than with auto.",
+            "(0.5, 1.0), or below N cells (200), to that level. Classifiers then train several "
+            "times faster than with auto, and know rare classes less well.",
         ),
     ] = None,
     layer: options.Layer = None,
@@ -184,7 +184,7 @@ def oversample(
         else:
             place = stack.enter_context(replacing(out, terminal, force=force))
             seed = terminal.seed(seed)
-        terminal.say(f"reading {cells}")
+        terminal.doing(f"reading {cells}")
         real = open_cells(cells, layer, chunked, terminal)
         wanted = _strategy(strategy, real, label_key) if rare is None else rare
         for key in (donor_key, batch_key):
@@ -212,7 +212,7 @@ def oversample(
             verbose=terminal.verbose,
         )
         oversampler.set_params(**training, **chain)
-        terminal.say(
+        terminal.doing(
             f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
         )
         what: dict[str, Any] = {
@@ -226,7 +226,9 @@ def oversample(
             client = stack.enter_context(cluster(scheduler))
             oversample_adata(cells, **what, out=out, client=client, overwrite=force)
         else:
-            write_cells(oversample_adata(real.adata, **what), place, out)
+            more = oversample_adata(real.adata, **what)
+            terminal.doing(f"writing {out}", show=False)
+            write_cells(more, place, out)
         for note in getattr(oversampler, "history_", {}).get("notes", []):
             terminal.say(f"note: {note}")
     added = {label: n for label, n in oversampler.sampling_strategy_.items() if n}

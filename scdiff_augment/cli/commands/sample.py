@@ -149,6 +149,7 @@ def sample(
             begin = begin.where(parse_pairs(start_where or [], "--start-where"))
             begin = begin.draw(n, loaded.random_state, terminal)
             more |= {"start": values_for(loaded, begin), "strength": strength}
+        terminal.doing("sampling", show=False)
         n_cells = None if each is not None or start is not None else n
         more["guidance_scale"] = weights
         if chunked:
@@ -157,6 +158,7 @@ def sample(
             obs = _read_obs(out)
         else:
             new = loaded.sample_adata(wanted, n_cells, **more)
+            terminal.doing(f"writing {out}", show=False)
             write_cells(new, place, out)
             obs = new.obs
     n_genes = loaded.n_features_in_
