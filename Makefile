@@ -4,15 +4,21 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 HERE := PYTHONPATH=.:benchmarks
 PACKAGES := scdiff_augment benchmarks/scdiff_bench
-CONFIG ?= benchmarks/configs/main.yaml
+CONFIG ?= benchmarks/configs/rare_blood_cells.yaml
+OUT ?= results
+STUDY ?= reports/main
 
-.PHONY: help benchmark test lint unit smoke reports-check speed ui clean
+.PHONY: help benchmark archive test lint unit smoke reports-check speed ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-benchmark: .venv/benchmark  ## compare augmentation strategies on 700 blood cells (or CONFIG=...)
-	$(BIN)/python -m benchmarks $(CONFIG)
+benchmark: .venv/benchmark  ## what is augmentation worth? computed in minutes (or CONFIG=... OUT=...)
+	$(BIN)/python -m benchmarks $(CONFIG) --out $(OUT)
+	@echo 'In a browser: make ui'
+
+archive: .venv/benchmark  ## show an archived study and compute nothing (STUDY=reports/kang_rare)
+	$(BIN)/python -m scdiff_bench show $(STUDY)
 
 speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; about 20 minutes
 	$(BIN)/python -m scdiff_bench speed $(SPEED)

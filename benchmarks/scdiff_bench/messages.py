@@ -58,3 +58,26 @@ def choose(rule: str, value: object, options: Iterable[str]) -> str:
     if isinstance(value, str) and value in names:
         return value
     raise ValueError(f"Unknown {rule} {value!r}. {nearest(value, names)}")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, no more exact than an estimate is.
+
+    Parameters
+    ----------
+    seconds : float
+        How long.
+
+    Returns
+    -------
+    str
+        Seconds, minutes or hours.
+
+    Examples
+    --------
+    >>> duration(40), duration(200), duration(7000)
+    ('40 seconds', '3 minutes', '1.9 hours')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -107,9 +107,9 @@ def test_from_a_checkout_a_config_alone_is_run(monkeypatch, given, expected):
 def test_the_file_to_compare_is_given_either_way(tmp_path, monkeypatch, files):
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(compare.run, "main", lambda argv: seen.append(argv) or 0)
+    monkeypatch.setattr(compare.run, "run_study", lambda given, *others: seen.append(given) or 0)
     assert main(["compare", *files, "--label-key", "type"]) == 0
-    assert yaml.safe_load(Path(seen[0][0]).read_text())["datasets"] == [
+    assert yaml.safe_load(seen[0].config.read_text())["datasets"] == [
         {"path": str(tmp_path / "a.h5ad"), "label_key": "type"}
     ]
 

@@ -312,7 +312,7 @@ def test_a_part_of_a_study_is_made_of_whole_folds(make_config, tmp_path, calls, 
     config = make_config(split=CURVES)
     grid = make_units(config, load_datasets(config))
     prepare_folder(tmp_path)
-    with pytest.raises(ValueError, match=r"No fold is complete: 0 of 24 units"):
+    with pytest.raises(ValueError, match=r"Nothing to show: 0 of 24 units"):
         stored(grid, tmp_path)
     clock = iter(range(100))
     monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
@@ -326,6 +326,12 @@ def test_a_part_of_a_study_is_made_of_whole_folds(make_config, tmp_path, calls, 
     )
     again = stored(grid, tmp_path)
     assert (again.computed, again.reused, again.missing) == (0, 8, 16)
+    for key in (grid[0].key, grid[3].key, grid[6].key, grid[7].key):
+        (tmp_path / "units" / f"{key}.json").rename(tmp_path / key)
+    part = stored(grid, tmp_path)  # no fold is whole: two strategies of the first
+    assert part.rows["unit"].tolist() == [grid[1].key, grid[2].key]
+    for key in (grid[0].key, grid[3].key, grid[6].key, grid[7].key):
+        (tmp_path / key).rename(tmp_path / "units" / f"{key}.json")
     pd.testing.assert_frame_equal(again.rows, found.rows)
     monkeypatch.undo()
     whole = run(config, grid, tmp_path)

@@ -96,13 +96,13 @@ def test_a_study_on_a_server_is_read_back_whole(run, server, tmp_path):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("toy_study")
     runs = client.search_runs([experiment.experiment_id])
-    (parent,) = (r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+    (parent,) = (r for r in runs if "study.run" not in r.data.tags)
     children = {r.info.run_name: r for r in runs if r.info.run_id != parent.info.run_id}
-    assert set(children) == {"toy none", "toy diffusion"}
+    assert set(children) == {"none + kNN", "diffusion + kNN"}
     rows = pd.read_parquet("reports/toy_study/rows.parquet")
     mine = rows[rows["strategy"] == "diffusion"]
-    child = children["toy diffusion"].info.run_id
-    history = client.get_metric_history(child, "knn/n4/macro_f1")
+    child = children["diffusion + kNN"].info.run_id
+    history = client.get_metric_history(child, "fold/macro_f1")
     assert {m.step: m.value for m in history} == dict(
         zip(mine["fold_index"], mine["macro_f1"], strict=True)
     )
@@ -142,7 +142,7 @@ def test_sync_sends_what_a_lost_server_missed(run, tmp_path, capsys):
     client = MlflowClient(uri)
     runs = client.search_runs([client.get_experiment_by_name("toy_study").experiment_id])
     assert len(runs) == 3
-    (parent,) = (r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+    (parent,) = (r for r in runs if "study.run" not in r.data.tags)
     assert parent.info.status == "FINISHED"
     assert "version.scikit-learn" in parent.data.tags
     assert parent.data.tags["generator.toy"].startswith("models:/")

@@ -51,6 +51,19 @@ def test_the_test_half_is_untouched_and_keeps_its_proportions():
         assert [int((Y[fold.test] == t).sum()) for t in "ABCD"] == [200, 100, 30, 20]
 
 
+def test_the_training_half_as_it_is_comes_after_the_cut_ones_and_leaves_them_alone():
+    folds = draws(natural=True, n=[5, 10])
+    cut, whole = ([f for f in folds if (f.n is None) == natural] for natural in (False, True))
+    assert [f.index for f in folds] == list(range(9))
+    assert [f.rare_set for f in whole] == ["natural proportions"] * 3
+    for mine, before in zip(cut, draws(n=[5, 10]), strict=True):
+        np.testing.assert_array_equal(mine.train, before.train)
+    for fold, small in zip(whole, cut[::2], strict=True):
+        np.testing.assert_array_equal(fold.test, small.test)
+        np.testing.assert_array_equal(np.union1d(fold.train, fold.test), np.arange(len(Y)))
+        assert fold.rare == small_types(Y)
+
+
 def test_draws_are_nested_over_n_and_differ_from_each_other():
     by_draw = {}
     for fold in draws():

@@ -17,6 +17,7 @@ from scdiff_bench.data.datasets import DATASETS, from_anndata
 from scdiff_bench.pages import study_page
 from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.stated_versions import stated_version
+from scdiff_bench.pages.words import label
 from scdiff_bench.results_version import ResultsVersion
 from scdiff_bench.running import runner
 from scdiff_bench.running.finished_study import read_study
@@ -126,7 +127,9 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     for part in ("mean over 2 folds (toy, 4 training cells per rare type)", "peak memory, MB"):
         assert part in out
     assert "mlflow ui --backend-store-uri sqlite:///" in out.rstrip().splitlines()[-1]
-    assert "reports/toy_study/index.html" in out
+    assert "Page:   reports/toy_study/index.html" in out
+    (winner,) = [line for line in out.splitlines() if line.startswith("Winner: ")]
+    assert re.search(r"F1 of the rare types 0\.\d{3}; lead of augmentation [+−]0\.\d{3} \[", winner)
 
     rows = pd.read_parquet(folder / "rows.parquet")
     assert len(rows) == 2 * 4 * 2
@@ -153,6 +156,13 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     )
     assert "has the best mean" in text
     assert text.index("Where it helps, where not") < text.index("Comparison: toy")
+    assert text.index("Winner: ") < text.index("Findings") < text.index("Where it helps, where not")
+    assert winner.split("; lead")[0] in text
+    assert "Best with augmentation: diffusion + " in text
+    before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
+    assert cli.main(["show", str(folder)]) == 0  # the same, and nothing is written
+    assert winner in capsys.readouterr().out
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
     assert re.search(r"diffusion against the best baseline: clearly better in \d", text)
     assert re.search(r"diffusion − best baseline: [+−]0\.\d{3} \[", text)
     assert re.search(r"no clear difference|better|worse", text)
@@ -192,27 +202,41 @@ def test_mlflow_has_the_whole_study(start, tmp_path):
     client = MlflowClient(uri(tmp_path))
     experiment = client.get_experiment_by_name("toy_study")
     runs = client.search_runs([experiment.experiment_id])
-    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    assert len(parents) == 2  # a rerun makes a new one
-    parent = parents[0]
-    assert parent.info.status == "FINISHED"
-    assert parent.data.params["split.n_other"] == "40"
-    assert json.loads(parent.data.params["strategies"]) == RAW["strategies"]
-    assert "version.scikit-learn" in parent.data.tags
-    assert parent.data.tags["version.results.cells"] == "1"
-    assert parent.data.tags["version.results.harness"] == "1"
-    names = {f.path for f in client.list_artifacts(parent.info.run_id)}
+    assert not any("mlflow.parentRunId" in r.data.tags for r in runs)  # none hides another
+    studies = [r for r in runs if "study.run" not in r.data.tags]
+    assert len(studies) == 2  # a rerun makes a new one
+    study = studies[0]
+    assert study.info.status == "FINISHED"
+    assert study.data.params["split.n_other"] == "40"
+    assert json.loads(study.data.params["strategies"]) == RAW["strategies"]
+    assert "version.scikit-learn" in study.data.tags
+    assert study.data.tags["version.results.cells"] == "1"
+    assert study.data.tags["version.results.harness"] == "1"
+    names = {f.path for f in client.list_artifacts(study.info.run_id)}
     assert {"rows.parquet", "classes.parquet", "index.html", "table.csv", "toy_n4.png"} <= names
+    assert "A toy <study>" in experiment.tags["mlflow.note.content"]
+    assert "the best by `rare_f1` stands first" in experiment.tags["mlflow.note.content"]
 
-    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    assert {r.info.run_name for r in children} == {f"toy {s}" for s in RAW["strategies"]}
+    # The table as it opens, the latest first: a ranking, with the study itself below.
+    mine = [r for r in runs if r.data.tags.get("study.run") == study.info.run_id]
+    titles = ("logistic regression", "kNN")
+    expected = {f"{label(s)} + {t}" for s in RAW["strategies"] for t in titles}
+    assert {r.info.run_name for r in mine} == expected
+    shown = sorted(mine, key=lambda r: -r.info.start_time)
+    scores = [r.data.metrics["rare_f1"] for r in shown]
+    assert scores == sorted(scores, reverse=True)
+    assert study.info.start_time <= min(r.info.start_time for r in mine)
+
     rows = pd.read_parquet("reports/toy_study/rows.parquet")
-    (child,) = (r for r in children if r.data.params["strategy"] == "smote")
+    (child,) = (r for r in mine if r.info.run_name == "smote + kNN")
+    assert (child.data.params["strategy"], child.data.params["classifier"]) == ("smote", "knn")
     mine = rows[(rows["strategy"] == "smote") & (rows["classifier"] == "knn")]
-    history = client.get_metric_history(child.info.run_id, "knn/n4/rare_f1")
+    history = client.get_metric_history(child.info.run_id, "fold/rare_f1")
     steps = {m.step: m.value for m in history}
     assert steps == dict(zip(mine["fold_index"], mine["rare_f1"], strict=True))
-    assert child.data.metrics["mean/knn/n4/rare_f1"] == pytest.approx(mine["rare_f1"].mean())
+    assert child.data.metrics["rare_f1"] == pytest.approx(mine["rare_f1"].mean())
+    cost = (mine["seconds_resample"] + mine["seconds_fit"]).mean()
+    assert child.data.metrics["seconds"] == pytest.approx(cost)
     assert child.data.metrics["peak_memory_mb"] > 0
     (logged,) = child.inputs.dataset_inputs
     assert logged.dataset.name == "toy"
@@ -275,7 +299,11 @@ def test_a_failing_strategy_ends_with_another_code(start, tmp_path, monkeypatch,
     client = MlflowClient(uri(tmp_path))
     runs = client.search_runs([client.get_experiment_by_name("toy_study").experiment_id])
     failed = {r.info.run_name: r.data.tags.get("error") for r in runs if r.info.status == "FAILED"}
-    assert failed == {"toy_study": None, "toy smote": "RuntimeError: no <cells> today"}
+    assert failed == {
+        "study toy_study: page, tables, models": None,
+        "smote + kNN": "RuntimeError: no <cells> today",
+        "smote + logistic regression": "RuntimeError: no <cells> today",
+    }
 
 
 def test_a_study_in_which_everything_fails_still_has_a_page(start, monkeypatch):
@@ -302,6 +330,9 @@ def test_ctrl_c_says_how_to_go_on(start, monkeypatch, capsys):
     assert "3 of 8 units are stored" in said
     assert "scdiff-bench run toy.yaml --jobs 1 --tracking-uri" in said
     assert "--force" not in said
+    page = PAGE.read_text(encoding="utf-8")  # of the strategies that the first fold has
+    assert "3 of 8 units are done" in page
+    assert "page compares what has finished on one fold, without diffusion." in page
     monkeypatch.setattr(runner, "run_unit", real)
     assert start() == 0
     assert "8 units: 5 computed, 3 from earlier runs" in capsys.readouterr().out

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scdiff_bench.classifiers.learners import CalibratedSVM, UpToPCA, WeightedMLP
+from imblearn.ensemble import BalancedRandomForestClassifier
+from scdiff_bench.classifiers.learners import BalancedLDA, CalibratedSVM, UpToPCA, WeightedMLP
 from scdiff_bench.messages import choose
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -31,12 +32,15 @@ class Entry:
         Whether it can weight its classes.
     balances : bool
         Whether it knows ``balance_cell_type``.
+    alone : bool
+        Whether it balances the types by itself, so that it is run without a strategy only.
     """
 
     build: Callable[[str | None, int, Sequence[str]], Any]
     title: str
     weights: bool = True
     balances: bool = False
+    alone: bool = False
 
 
 def logistic_regression(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
@@ -104,6 +108,23 @@ def celltypist(class_weight: str | None, random_state: int, genes: Sequence[str]
     return CellTypistClassifier(class_weight=class_weight, random_state=random_state, genes=genes)
 
 
+def balanced_forest(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
+    """100 trees, each grown on as many cells of every type as the rarest has."""
+    return BalancedRandomForestClassifier(
+        n_estimators=100,
+        sampling_strategy="all",
+        replacement=True,
+        bootstrap=False,
+        random_state=random_state,
+        n_jobs=1,
+    )
+
+
+def lda(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
+    """Shrunk linear discriminants with equal priors, on up to 50 principal components."""
+    return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("lda", BalancedLDA())])
+
+
 CLASSIFIERS = {
     "logistic_regression": Entry(logistic_regression, "logistic regression"),
     "linear_svm": Entry(linear_svm, "linear SVM"),
@@ -112,6 +133,8 @@ CLASSIFIERS = {
     "hist_gradient_boosting": Entry(hist_gradient_boosting, "gradient boosting"),
     "mlp": Entry(mlp, "MLP"),
     "celltypist": Entry(celltypist, "CellTypist", balances=True),
+    "balanced_forest": Entry(balanced_forest, "balanced forest", weights=False, alone=True),
+    "lda": Entry(lda, "LDA, equal priors", weights=False),
 }
 
 

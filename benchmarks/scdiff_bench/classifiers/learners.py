@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neural_network import MLPClassifier
@@ -224,3 +225,83 @@ class WeightedMLP(MLPClassifier):  # type: ignore[misc]
             warnings.simplefilter("ignore", ConvergenceWarning)
             super().fit(X, y, sample_weight=weight)
         return self
+
+
+class BalancedLDA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Linear discriminant analysis that expects every class equally often.
+
+    The covariance within classes is shrunk (Ledoit and Wolf 2004), so that a few cells of a
+    class are enough.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Labels.
+    lda_ : LinearDiscriminantAnalysis
+        Fitted on the training cells.
+    """
+
+    def fit(self, X: Any, y: Any) -> BalancedLDA:
+        """Fit.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Training cells.
+        y : ndarray, shape (cells,)
+            Labels.
+
+        Returns
+        -------
+        BalancedLDA
+            Itself.
+        """
+        self.classes_ = np.unique(y)
+        priors = np.full(len(self.classes_), 1 / len(self.classes_))
+        self.lda_ = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=priors).fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each cell.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells,)
+            Labels.
+        """
+        return self.lda_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells, classes)
+            Probabilities.
+        """
+        return self.lda_.predict_proba(X)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the log-probability of each class.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells, classes)
+            Finite where `predict_proba` is 0, too.
+        """
+        return self.lda_.predict_log_proba(X)

@@ -29,6 +29,10 @@ COMMANDS = {
         "scdiff_bench.commands.compare",
         "Compare the standard strategies on your own h5ad file.",
     ),
+    "show": Command(
+        "scdiff_bench.commands.show",
+        "Print what finished studies say; nothing is computed or written.",
+    ),
     "reports": Command(
         "scdiff_bench.commands.reports",
         "List pages with the versions of their results; --check names those out of date.",

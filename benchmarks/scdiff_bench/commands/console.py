@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from scdiff_bench.config.study import Config
 from scdiff_bench.evaluation.scores import SCORES
-from scdiff_bench.pages.words import label
+from scdiff_bench.pages.verdict import setting, winner
+from scdiff_bench.pages.words import label, signed
 from scdiff_bench.statistics import contrasts as statistics
+from scdiff_bench.statistics.pipelines import verdicts
 
 
 def summary(config: Config, rows: pd.DataFrame) -> str:
@@ -51,6 +53,35 @@ def summary(config: Config, rows: pd.DataFrame) -> str:
             _text(shown),
         ]
     return "\n".join([*lines, ""])
+
+
+def winners(config: Config, rows: pd.DataFrame) -> list[str]:
+    """Return the best pipeline of each data set and n, with what augmentation is worth there.
+
+    Parameters
+    ----------
+    config : Config
+        The study.
+    rows : DataFrame
+        Its results.
+
+    Returns
+    -------
+    list of str
+        One line each.
+    """
+    found = verdicts(config, rows)
+    lines = []
+    for verdict in found:
+        where = setting(verdict, len(found) > 1)
+        lead = ""
+        if verdict.augmented and verdict.plain:
+            ends = signed(verdict.lead.low), signed(verdict.lead.high)
+            lead = f"; lead of augmentation {signed(verdict.lead.mean)} [{', '.join(ends)}]"
+        lines.append(
+            f"Winner: {winner(verdict, config.main_score)}{lead}" + (f" ({where})" if where else "")
+        )
+    return lines
 
 
 def _pair(median: pd.Series, largest: pd.Series, digits: int) -> pd.Series:

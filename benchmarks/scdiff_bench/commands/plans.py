@@ -47,6 +47,8 @@ class Plan(Protocol):
 
     def summary(self, results: Any) -> str: ...
 
+    def verdict(self, results: Any) -> list[str]: ...
+
     def log(self, uri: str, results: Any, files: list[Path], folder: Path) -> str: ...
 
 
@@ -57,12 +59,18 @@ class Comparison:
     ----------
     config : Config
         The study.
+
+    Attributes
+    ----------
+    expected : dict of str to float
+        Seconds that units are expected to take, by key, where that is known.
     """
 
     in_parts, culprit = True, "strategy"
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.expected: dict[str, float] = {}
 
     def load(self) -> None:
         """Read the data sets, and list what is to be computed."""
@@ -71,7 +79,7 @@ class Comparison:
 
     def run(self, folder: Path, jobs: int, force: bool, minutes: float | None = None) -> Results:
         """Compute the units that are missing."""
-        return run(self.config, self.units, folder, jobs, force, minutes)
+        return run(self.config, self.units, folder, jobs, force, minutes, self.expected)
 
     def stored(self, folder: Path) -> Results:
         """Return what is on disk, and compute nothing."""
@@ -86,6 +94,10 @@ class Comparison:
     def summary(self, results: Results) -> str:
         """Return what the run ends with on the command line."""
         return console.summary(self.config, results.rows)
+
+    def verdict(self, results: Results) -> list[str]:
+        """Return the winner of each data set and n, in a line each."""
+        return console.winners(self.config, results.rows)
 
     def log(self, uri: str, results: Results, files: list[Path], folder: Path) -> str:
         """Refit and keep the generator of the first fold, then send the whole study to MLflow.

@@ -6,7 +6,8 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from scdiff_bench.commands import BAD_INPUT, FAILED, STOPPED
 from scdiff_bench.commands.plans import Plan, make_plan
 from scdiff_bench.running.backends import BACKENDS, connected
 from scdiff_bench.running.runner import Interrupted
-from scdiff_bench.running.store import Packed, pack, prepare_folder, unasked
+from scdiff_bench.running.store import pack, prepare_folder, unasked
 from scdiff_bench.tracking.runs import DEFAULT_URI, TrackingError
 
 
@@ -83,30 +84,68 @@ def main(argv: Sequence[str]) -> int:
     int
         0; 1 if rows failed; 2 on bad input; 130 if it was stopped.
     """
-    given = list(argv)
-    arguments = parser().parse_args(given)
-    folder = arguments.out
+    again = [a for a in argv if a not in ("--force", "--report-only")]
+    return run_study(parser().parse_args(list(argv)), f"scdiff-bench run {shlex.join(again)}")
+
+
+def run_study(
+    arguments: argparse.Namespace,
+    again: str,
+    before: Callable[[Plan, Path], None] | None = None,
+    after: Callable[[Plan, Any, Path], None] | None = None,
+) -> int:
+    """Run a study, and write its page, also where it is stopped.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        Of `parser`.
+    again : str
+        The command that resumes it.
+    before, after : callable, optional
+        Called with the plan and its folder before anything is computed, and with the plan, its
+        results and its folder at the end.
+
+    Returns
+    -------
+    int
+        As `main`.
+    """
+    folder, start = arguments.out, time.monotonic()
     try:
         plan = _checked_plan(arguments)
         folder = arguments.out / plan.config.name
         prepare_folder(folder)
         plan.load()
-        keys = [unit.key for unit in plan.units]
-        _note_unasked(folder, keys)
-        results = _results(plan, folder, arguments)
+        _note_unasked(folder, [unit.key for unit in plan.units])
+        if before is not None:
+            before(plan, folder)
+        results = _results(plan, folder, arguments, time.monotonic() - start)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except Interrupted as stop:
-        again = shlex.join(a for a in given if a != "--force")
         print(
-            f"\nStopped. {stop} They are in {folder / 'units'}; "
-            f"this command resumes:\n  scdiff-bench run {again}",
+            f"\nStopped. {stop} They are in {folder / 'units'}; this command resumes:\n  {again}",
             file=sys.stderr,
         )
+        if stop.kept and plan.in_parts:
+            _finish(plan, plan.stored(folder), folder, arguments.tracking_uri, after=after)
         return FAILED if stop.reason else STOPPED
+    return _finish(plan, results, folder, arguments.tracking_uri, again, after)
+
+
+def _finish(
+    plan: Plan,
+    results: Any,
+    folder: Path,
+    uri: str,
+    again: str = "",
+    after: Callable[[Plan, Any, Path], None] | None = None,
+) -> int:
+    """Write the page, send the study to MLflow if it is complete, and say what came out."""
     files = plan.write(results, folder)
-    packed = pack(folder, keys)
+    packed = pack(folder, [unit.key for unit in plan.units])
     failed = results.rows[results.rows["status"] != "ok"]
     print(
         f"\n{len(plan.units)} units: {results.computed} computed, {results.reused} from earlier "
@@ -117,13 +156,17 @@ def main(argv: Sequence[str]) -> int:
     if results.missing:
         print(
             f"Not complete: {results.missing} of {len(plan.units)} units are missing. The page is "
-            f"made of the folds that are complete, and nothing was sent to MLflow; this command "
-            f"resumes:\n"
-            f"  scdiff-bench run {shlex.join(a for a in given if a != '--report-only')}"
+            f"made of what is complete, and nothing was sent to MLflow"
+            + (f"; this command resumes:\n  {again}" if again else ".")
         )
     else:
-        warning = _log(plan, arguments.tracking_uri, results, files, folder)
-    _say_where(folder, packed, arguments.tracking_uri)
+        warning = _log(plan, uri, results, files, folder)
+    if after is not None:
+        after(plan, results, folder)
+    for line in plan.verdict(results):
+        print(line)
+    print(f"Units:  {packed}\nTable:  {folder / 'table.md'}\nPage:   {folder / 'index.html'}")
+    print(f"Runs:   mlflow ui --backend-store-uri {uri}")
     if warning:
         print(warning, file=sys.stderr)
     for line, count in (failed[plan.culprit] + ": " + failed["error"]).value_counts().items():
@@ -156,11 +199,13 @@ def _note_unasked(folder: Path, keys: Sequence[str]) -> None:
         )
 
 
-def _results(plan: Plan, folder: Path, arguments: argparse.Namespace) -> Any:
+def _results(plan: Plan, folder: Path, arguments: argparse.Namespace, spent: float) -> Any:
+    """Compute what is missing, in the minutes that loading the data has left."""
     if arguments.report_only:
         return plan.stored(folder)
+    minutes = None if arguments.minutes is None else max(arguments.minutes - spent / 60, 0.0)
     with connected(arguments.backend, arguments.scheduler):
-        return plan.run(folder, arguments.jobs, arguments.force, arguments.minutes)
+        return plan.run(folder, arguments.jobs, arguments.force, minutes)
 
 
 def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) -> str:
@@ -174,9 +219,3 @@ def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) ->
         )
     print(f"MLflow: experiment {plan.config.name!r}, run {run_id}, in {uri}")
     return ""
-
-
-def _say_where(folder: Path, packed: Packed, uri: str) -> None:
-    print(f"Page:   {folder / 'index.html'}\nTable:  {folder / 'table.md'}")
-    print(f"Units:  {packed}")
-    print(f"Runs:   mlflow ui --backend-store-uri {uri}")

@@ -218,6 +218,10 @@ def _split_value(key: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise ValueError(f"split: key={value!r} must name a column.")
         return value
+    if key == "natural":
+        if not isinstance(value, bool):
+            raise ValueError(f"split: natural={value!r} must be true or false.")
+        return value
     if key == "n":
         values = value if isinstance(value, list) and value else [value]
         return [whole("split: n", v, 1) for v in values]

@@ -20,6 +20,7 @@ Indices = NDArray[np.int64]
 Labels = NDArray[np.str_]
 Groups = Mapping[str, Labels]
 NOBODY: Indices = np.empty(0, dtype=np.int64)
+NATURAL = "natural proportions"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,13 @@ def small_types(y: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def repeated_stratified_cv(
-    y: Labels, groups: Groups, seed: int, *, n_splits: int = 5, n_repeats: int = 1
+    y: Labels,
+    groups: Groups,
+    seed: int,
+    *,
+    n_splits: int = 5,
+    n_repeats: int = 1,
+    max_train: int | None = None,
 ) -> Iterator[Fold]:
     """Repeated stratified cross-validation.
 
@@ -91,6 +98,9 @@ def repeated_stratified_cv(
         Seed of the study.
     n_splits, n_repeats : int
         Folds, and how often the cells are split at random.
+    max_train : int or None
+        Training cells of a fold, at most: the small types keep all of theirs, the others are
+        thinned in their own proportions. Test cells stay as they are. None keeps all.
 
     Yields
     ------
@@ -119,6 +129,7 @@ def repeated_stratified_cv(
     folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
     for index, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
         repeat, part = divmod(index, n_splits)
+        train = thin(train, y, rare, max_train, np.random.default_rng([seed, index]))
         yield Fold(f"repeat {repeat} fold {part}", index, repeat, train, test, rare, None)
 
 
@@ -131,6 +142,7 @@ def rare_cell_draw(
     n: list[int],
     n_other: int | None = 2500,
     draws: int = 3,
+    natural: bool = False,
 ) -> Iterator[Fold]:
     """Subsample the rare types to ``n`` training cells; the test half keeps its proportions.
 
@@ -155,11 +167,14 @@ def rare_cell_draw(
         Training cells of all other types together; None keeps them all.
     draws : int
         How many repeats.
+    natural : bool
+        Whether each repeat also trains on the whole training half, as it is; its small types
+        then count as rare.
 
     Yields
     ------
     Fold
-        ``draws * len(n)`` of them for each set of rare types.
+        ``draws * len(n)`` of them for each set of rare types, and ``draws`` with `natural`.
 
     Raises
     ------
@@ -188,6 +203,11 @@ def rare_cell_draw(
                     label, index, draw, train, test, names, size, reserve, title_of(names, sets)
                 )
                 index += 1
+        if natural:
+            label = f"{NATURAL} draw {draw}"
+            rare_ones = small_types(y)
+            yield Fold(label, index, draw, np.sort(pool), test, rare_ones, None, NOBODY, NATURAL)
+            index += 1
 
 
 def donor_held_out(
@@ -200,6 +220,7 @@ def donor_held_out(
     rare: list[Any] | None = None,
     n: list[int] | None = None,
     n_other: int | None = None,
+    max_train: int | None = None,
 ) -> Iterator[Fold]:
     """Test on held-out donors; where asked, subsample the rare types of the others.
 
@@ -221,6 +242,8 @@ def donor_held_out(
         Training cells to leave of each rare type; None leaves them all.
     n_other : int or None
         Training cells of all other types together, where ``n`` is set; None keeps them all.
+    max_train : int or None
+        As in `repeated_stratified_cv`, where ``n`` is not set.
 
     Yields
     ------
@@ -258,7 +281,8 @@ def donor_held_out(
         for names in sets:
             title = title_of(names, sets)
             if n is None:
-                yield Fold(f"{key} {held}", index, turn, pool, test, names, None, NOBODY, title)
+                kept = thin(pool, y, names, max_train, np.random.default_rng([seed, turn]))
+                yield Fold(f"{key} {held}", index, turn, kept, test, names, None, NOBODY, title)
                 index += 1
                 continue
             for size, train, reserve in cut(shuffled, y, names, n, n_other):
@@ -378,6 +402,46 @@ def _proportional(cells: Indices, y: NDArray[np.str_], total: int | None) -> Ind
     quota = np.floor(share).astype(int)
     quota[np.argsort(quota - share, kind="stable")[: total - quota.sum()]] += 1
     return np.concatenate([cells[y[cells] == t][:q] for t, q in zip(types, quota, strict=True)])
+
+
+def thin(
+    train: Indices, y: Labels, rare: Sequence[str], most: int | None, rng: np.random.Generator
+) -> Indices:
+    """Return at most so many training cells, all of those of rare types among them.
+
+    Parameters
+    ----------
+    train : ndarray of int
+        Positions of the cells.
+    y : ndarray of str
+        Labels of all cells.
+    rare : sequence of str
+        Types that keep all of their cells.
+    most : int or None
+        How many cells; None keeps all.
+    rng : Generator
+        Draws those that stay.
+
+    Returns
+    -------
+    ndarray of int
+        Ascending.
+
+    Raises
+    ------
+    ValueError
+        If the rare types alone have more cells.
+    """
+    if most is None or len(train) <= most:
+        return train
+    is_rare = np.isin(y[train], rare)
+    if is_rare.sum() >= most:
+        raise ValueError(
+            f"max_train={most}, but the types that count as rare ({', '.join(rare)}) have "
+            f"{count_cells(int(is_rare.sum()))} in a training set. Use a larger max_train."
+        )
+    others = _proportional(rng.permutation(train[~is_rare]), y, most - int(is_rare.sum()))
+    return np.sort(np.concatenate([train[is_rare], others]))
 
 
 def count_cells(count: int) -> str:

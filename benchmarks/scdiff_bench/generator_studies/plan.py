@@ -100,6 +100,10 @@ class GeneratorStudy:
         """Return what the run ends with on the command line."""
         return page.text(self.study, results.good)
 
+    def verdict(self, results: StudyResults) -> list[str]:
+        """Return nothing: the summary begins with it."""
+        return []
+
     def log(self, uri: str, results: StudyResults, files: list[Path], folder: Path) -> str:
         """Send the numbers of the tables, and all files, to MLflow."""
         metrics: dict[str, float] = {}

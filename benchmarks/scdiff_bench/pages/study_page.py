@@ -13,7 +13,7 @@ from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import DatasetInfo
 from scdiff_bench.evaluation.scores import SCORES
-from scdiff_bench.pages import curves, figures
+from scdiff_bench.pages import curves, figures, verdict
 from scdiff_bench.pages.words import DASH, label, outcome, percent, share, signed, spread
 from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import contrasts as statistics
@@ -73,6 +73,7 @@ def render(study: Study) -> str:
         score=SCORES[config.main_score],
         scores=[SCORES[s] for s in config.scores],
         titles={name: entry.title for name, entry in CLASSIFIERS.items()},
+        verdicts=_verdicts(summary),
         sentences=study.findings,
         grid=_grid(summary),
         curves=_curves(summary),
@@ -94,8 +95,22 @@ def render(study: Study) -> str:
         total=len(rows),
         n_failed=len(failed),
         progress=summary.progress,
+        unfinished=[a for a in config.compared if a not in set(rows["strategy"])],
         folds=len(rows.drop_duplicates(["dataset", "fold"])),
     )  # fmt: skip
+
+
+def _verdicts(summary: Summary) -> list[dict[str, str]]:
+    """Return what the page opens with."""
+    score, several = summary.config.main_score, len(summary.verdicts) > 1
+    return [
+        {
+            "setting": verdict.setting(v, several),
+            "winner": verdict.winner(v, score),
+            "explanation": verdict.explanation(v, score),
+        }
+        for v in summary.verdicts
+    ]
 
 
 def hues(summary: Summary) -> dict[str, str]:

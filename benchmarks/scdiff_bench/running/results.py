@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,8 @@ class Results:
     computed, reused : int
         Units computed in this run and taken from an earlier one.
     missing : int
-        Units still to be computed. Rows are then those of the folds that every strategy finished.
+        Units still to be computed. Rows are then those of the folds that every strategy
+        finished, or of a part of one fold.
     """
 
     rows: pd.DataFrame
@@ -76,12 +78,12 @@ def stored(units: list[Unit], folder: Path) -> Results:
     Returns
     -------
     Results
-        Of the folds that every strategy finished or failed.
+        Of the folds that every strategy finished or failed; of a part of one where there is none.
 
     Raises
     ------
     ValueError
-        If there is no such fold.
+        If nothing is on disk.
     """
     found = [r for unit in units if (r := read(folder, unit.key, failed=True)) is not None]
     return gathered(units, Computed(found, 0, len(found), len(units) - len(found)))
@@ -89,6 +91,8 @@ def stored(units: list[Unit], folder: Path) -> Results:
 
 def gathered(units: list[Unit], done: Computed) -> Results:
     """Gather rows; where units are missing, those of whole folds alone, which compare fairly.
+
+    Where no fold is whole, the strategies that the furthest one has are compared on it.
 
     Parameters
     ----------
@@ -105,19 +109,23 @@ def gathered(units: list[Unit], done: Computed) -> Results:
     Raises
     ------
     ValueError
-        If no fold is complete.
+        If no unit is there.
     """
     results = done.results
     if done.missing:
         there = {result["unit"] for result in results}
         lost = {_place(unit) for unit in units if unit.key not in there}
         whole = {unit.key for unit in units if _place(unit) not in lost}
-        results = [result for result in results if result["unit"] in whole]
-        if not results:
+        if not there:
             raise ValueError(
-                f"No fold is complete: {len(there)} of {len(units)} units are computed. A page "
-                "needs a fold that every strategy has finished. Run the study again; it resumes."
+                f"Nothing to show: 0 of {len(units)} units are computed. A page needs at least a "
+                "strategy that has finished on one fold. Run the study again; it resumes."
             )
+        if not there & whole:  # then what the fold that is furthest has
+            places = Counter(_place(unit) for unit in units if unit.key in there)
+            most = max(places, key=lambda place: places[place])
+            whole = {unit.key for unit in units if _place(unit) == most}
+        results = [result for result in results if result["unit"] in whole]
     pools = {unit.key: len(unit.dataset.y) - len(unit.fold.test) for unit in units}
     now = results_version().columns  # units of before rows stated them; their keys are of now
     return Results(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import Dataset, load_dataset
 from scdiff_bench.evaluation.leakage import require_apart
 from scdiff_bench.evaluation.splits import make_folds
+from scdiff_bench.messages import duration
 from scdiff_bench.running import backends
 from scdiff_bench.running.backends import ClusterLostError
 from scdiff_bench.running.results import Computed, Results, gathered
@@ -112,6 +113,7 @@ def run(
     jobs: int = 1,
     force: bool = False,
     minutes: float | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> Results:
     """Compute the units that are missing, and return the rows of all.
 
@@ -129,6 +131,9 @@ def run(
         Recompute every unit.
     minutes : float, optional
         No unit is started after so many minutes.
+    expected : mapping of str to float, optional
+        Seconds that units will take, by key; what is left of them is shown beside the bar,
+        corrected by how long those that ended did take.
 
     Returns
     -------
@@ -140,9 +145,9 @@ def run(
     Interrupted
         As `compute`.
     ValueError
-        If there was no time for a whole fold.
+        If there was no time for a single unit.
     """
-    done = compute(config.name, units, folder, run_unit, jobs, force, minutes)
+    done = compute(config.name, units, folder, run_unit, jobs, force, minutes, expected)
     return gathered(units, done)
 
 
@@ -154,6 +159,7 @@ def compute(
     jobs: int = 1,
     force: bool = False,
     minutes: float | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> Computed:
     """Compute the units that are missing, and keep every result as soon as it is there.
 
@@ -174,6 +180,9 @@ def compute(
         Recompute every unit.
     minutes : float, optional
         No unit is started after so many minutes.
+    expected : mapping of str to float, optional
+        Seconds that units will take, by key; what is left of them is shown beside the bar,
+        corrected by how long those that ended did take.
 
     Returns
     -------
@@ -191,6 +200,7 @@ def compute(
     reused = len(results)
     todo = [unit for unit, key in zip(units, keys, strict=True) if key not in results]
     end = time.monotonic() + 60 * minutes if minutes is not None else None
+    left = _TimeLeft(expected or {}, [k for k in keys if k not in results])
     bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
@@ -199,6 +209,7 @@ def compute(
                     raise VersionsChangedError
                 keep(folder, result)
                 results[result["unit"]] = result
+                bar.set_postfix_str(left.after(result["unit"]), refresh=False)
                 bar.update()
     except (KeyboardInterrupt, OSError, *LOST) as stop:
         if jobs > 1:
@@ -207,6 +218,23 @@ def compute(
         raise Interrupted(kept, len(units), _reason(stop)) from None
     there = [results[key] for key in keys if key in results]
     return Computed(there, len(there) - reused, reused, len(keys) - len(there))
+
+
+class _TimeLeft:
+    """What is left of the expected time, corrected by how long it has taken so far."""
+
+    def __init__(self, expected: Mapping[str, float], todo: Sequence[str]) -> None:
+        self.expected = {key: expected[key] for key in todo if key in expected}
+        self.total, self.start = sum(self.expected.values()), time.perf_counter()
+
+    def after(self, key: str) -> str:
+        """Return the time that is left in words, empty where nothing was expected."""
+        self.expected.pop(key, None)
+        left = sum(self.expected.values())
+        if not self.total or not left:
+            return ""
+        passed = time.perf_counter() - self.start
+        return f"about {duration(left * passed / (self.total - left))} left"
 
 
 class VersionsChangedError(RuntimeError):

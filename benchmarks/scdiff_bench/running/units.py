@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from joblib import parallel_config
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.config.study import Config, StrategySpec
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.data.genes import most_variable
@@ -177,6 +178,8 @@ def _run(unit: Unit) -> Record:
     for label in unit.spec.compared:
         tuned = strategy.thresholds or label != unit.spec.label
         for name in unit.study.classifiers:
+            if CLASSIFIERS[name].alone and unit.spec.name != "none":
+                continue
             row = {
                 **base,
                 "strategy": label,

@@ -21,6 +21,7 @@ from scdiff_bench.statistics.comparisons import (
     out_of_fold_best,
 )
 from scdiff_bench.statistics.contrasts import BLOCK, Block
+from scdiff_bench.statistics.pipelines import Verdict, verdicts
 from scdiff_bench.statistics.ranks import Ranks, ranks
 
 
@@ -63,6 +64,11 @@ class Summary:
             )
             for b in self.blocks
         ]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """The best pipeline of each data set and n, and its lead over the best baseline."""
+        return verdicts(self.config, self.rows)
 
     @cached_property
     def generative(self) -> list[str]:

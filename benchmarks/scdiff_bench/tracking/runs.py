@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS
 from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import Dataset, DatasetInfo, describe
 from scdiff_bench.evaluation.scores import SCORES
@@ -25,7 +26,15 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 MAX_METRICS = 1000
 MAX_PARAMS, MAX_VALUE = 100, 6000
 MAX_DIGEST = 36
-DIGEST = "study.rows"
+DIGEST, STUDY_RUN, NOTE = "study.rows", "study.run", "mlflow.note.content"
+COSTS = (
+    "seconds_resample",
+    "seconds_fit",
+    "seconds_predict",
+    "peak_memory_mb",
+    "n_synthetic",
+    "detector_auc",
+)
 # An address that does not answer should be known within seconds, not minutes.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -61,11 +70,13 @@ def log_study(
     versions: Mapping[str, str],
     generators: Mapping[str, Path] | None = None,
 ) -> str:
-    """Log a study: one parent run, and one child run per data set and strategy.
+    """Log a study: a run for each pipeline, and one for the study with its files.
 
-    Folds are the steps of a child's metrics, which are named ``<classifier>/<score>``, with
-    the set of rare types and ``n<n>`` between them where a split sets them. Means over folds are
-    under ``mean/``.
+    A pipeline is a strategy with a classifier, on one data set and number of training cells. Its
+    metrics are the means over folds, under the scores' own names, and ``seconds`` to resample and
+    to fit; folds are the steps of ``fold/<score>``. No run hides another: none is nested, and the
+    pipelines that are better by the study's first score come later, so that MLflow, which shows the
+    latest runs first, opens on a ranking. The tag ``study.run`` names the run of the study.
 
     Parameters
     ----------
@@ -78,16 +89,16 @@ def log_study(
     rows : DataFrame
         Its results.
     artifacts : sequence of Path
-        Files of the parent run.
+        Files of the study's run.
     versions : mapping of str to str
         Logged as tags.
     generators : mapping of str to Path, optional
-        Saved generators by data set; each becomes a pyfunc model of the parent run.
+        Saved generators by data set; each becomes a pyfunc model of the study's run.
 
     Returns
     -------
     str
-        Id of the parent run.
+        Id of the study's run.
 
     Raises
     ------
@@ -96,20 +107,84 @@ def log_study(
     """
     complete = bool((rows["status"] == "ok").all())
     params = config_params(config)
-    with _study_run(uri, config, params, datasets, artifacts, versions, complete) as parent:
-        for (dataset, strategy), part in rows.groupby(["dataset", "strategy"], sort=False):
-            shown = ("dataset", "split", "strategy", "params", "sampling_strategy", "seed")
-            child = parent.child(f"{dataset} {strategy}", {k: part[k].iloc[0] for k in shown})
-            log_inputs(parent.client, child, [d for d in datasets if d.name == dataset])
-            _log_all(parent.client, child, to_metrics(part))
+    with _study_run(
+        uri, config, params, datasets, artifacts, versions, complete, _how_to_read(config)
+    ) as study:
+        client, shown = study.client, ("dataset", "split", "strategy", "classifier", "params")
+        for part in ranked(rows, config.main_score):
+            first = part.iloc[0]
+            where = {k: first[k] for k in (*shown, "sampling_strategy", "seed")}
+            where |= {} if pd.isna(first["n"]) else {"n": int(first["n"])}
+            run = study.result(pipeline_name(first, rows), where, to_metrics(part))
+            log_inputs(client, run, [d for d in datasets if d.name == first["dataset"]])
             failed = part[part["status"] != "ok"]
             if len(failed):
-                parent.client.set_tag(child, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
-            parent.client.set_terminated(child, "FAILED" if len(failed) else "FINISHED")
+                client.set_tag(run, "error", str(failed["error"].iloc[0])[:MAX_VALUE])
+            client.set_terminated(run, "FAILED" if len(failed) else "FINISHED")
         for name, path in (generators or {}).items():
-            log_generator(parent.client, parent.experiment, parent.run_id, name, path)
-        parent.client.set_tag(parent.run_id, DIGEST, rows_digest(rows))
-    return parent.run_id
+            log_generator(client, study.experiment, study.run_id, name, path)
+        client.set_tag(study.run_id, DIGEST, rows_digest(rows))
+    return study.run_id
+
+
+def ranked(rows: pd.DataFrame, score: str) -> list[pd.DataFrame]:
+    """Return the rows of each pipeline, the best of each data set and n last.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Results of a study.
+    score : str
+        What they are ranked by.
+
+    Returns
+    -------
+    list of DataFrame
+        Data sets and numbers of cells in reverse order, so that the latest are the first.
+    """
+    sign = 1 if SCORES[score].higher_is_better else -1
+
+    def rank(part: pd.DataFrame) -> float:
+        mean = part[score].astype(float).mean()
+        return sign * mean if is_number(mean) else -math.inf
+
+    found: list[pd.DataFrame] = []
+    settings = [part for _, part in rows.groupby(["dataset", "n"], sort=False, dropna=False)]
+    for setting in reversed(settings):
+        parts = [part for _, part in setting.groupby(["strategy", "classifier"], sort=False)]
+        found += sorted(parts, key=rank)
+    return found
+
+
+def pipeline_name(row: pd.Series, rows: pd.DataFrame) -> str:
+    """Return what a run is called: the pipeline, and where a study has several, data set and n.
+
+    Parameters
+    ----------
+    row : Series
+        Of the pipeline.
+    rows : DataFrame
+        Of the study.
+
+    Returns
+    -------
+    str
+        Short.
+    """
+    name = f"{row['strategy']} + {CLASSIFIERS[row['classifier']].title}".replace("_", " ")
+    where = [row["dataset"]] if rows["dataset"].nunique() > 1 else []
+    if rows["n"].nunique(dropna=False) > 1:
+        where.append("natural proportions" if pd.isna(row["n"]) else f"n = {int(row['n'])}")
+    return f"{name} ({', '.join(where)})" if where else name
+
+
+def _how_to_read(config: Config) -> str:
+    shown = ", ".join(f"`{s}` ({SCORES[s].title})" for s in config.scores)
+    return (
+        f"Each run is a pipeline, a strategy with a classifier; the best by `{config.main_score}` "
+        f"stands first. Metrics are means over folds: {shown}, `seconds` to resample and to fit; "
+        "`fold/...` are the folds. The run of the study has the page, `index.html`, as an artifact."
+    )
 
 
 def is_logged(uri: str, config: Headed, rows: pd.DataFrame) -> bool:
@@ -127,7 +202,7 @@ def is_logged(uri: str, config: Headed, rows: pd.DataFrame) -> bool:
     Returns
     -------
     bool
-        True if a parent run of the study carries their digest.
+        True if a run of the study carries their digest.
 
     Raises
     ------
@@ -211,13 +286,14 @@ class _Run:
     experiment: str
     run_id: str
 
-    def child(self, name: str, params: Mapping[str, Any]) -> str:
-        """Open a child run, and return its id."""
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+    def result(self, name: str, params: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+        """Open a run beside that of the study, and return its id."""
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: name}
+        tags = {STUDY_RUN: self.run_id, MLFLOW_RUN_NAME: name}
         run_id: str = self.client.create_run(self.experiment, tags=tags).info.run_id
-        self.client.log_batch(run_id, params=to_params(params))
+        self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=to_params(params))
+        _log_all(self.client, run_id, metrics[MAX_METRICS:])
         return run_id
 
 
@@ -230,6 +306,7 @@ def _study_run(
     artifacts: Sequence[Path],
     versions: Mapping[str, str],
     complete: bool,
+    how_to_read: str = "",
 ) -> Iterator[_Run]:
     """Open a study's run with its parameters and inputs; add its files and close it."""
     with _reachable(uri):
@@ -239,9 +316,11 @@ def _study_run(
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(config.name)
         experiment = found.experiment_id if found else client.create_experiment(config.name)
-        tags = {f"version.{name}": value for name, value in versions.items()}
-        note = {"mlflow.note.content": f"{config.title}\n\n{config.description}"}
-        run = client.create_run(experiment, tags={**tags, **note, MLFLOW_RUN_NAME: config.name})
+        about = f"**{config.title}**\n\n{config.description}\n\n{how_to_read}".strip()
+        client.set_experiment_tag(experiment, NOTE, about)
+        tags = {f"version.{name}": value for name, value in versions.items()} | {NOTE: about}
+        name = f"study {config.name}: page, tables, models"
+        run = client.create_run(experiment, tags={**tags, MLFLOW_RUN_NAME: name})
         run_id: str = run.info.run_id
         status = "FAILED"
         try:
@@ -321,12 +400,12 @@ def to_params(values: Mapping[str, Any]) -> list[Any]:
 
 
 def to_metrics(part: pd.DataFrame) -> list[Any]:
-    """Return a strategy's scores and costs, folds as steps, and the scores' means.
+    """Return a pipeline's scores and costs: means, and each fold as a step.
 
     Parameters
     ----------
     part : DataFrame
-        Rows of one data set and strategy.
+        Rows of one data set, number of training cells, strategy and classifier.
 
     Returns
     -------
@@ -336,22 +415,18 @@ def to_metrics(part: pd.DataFrame) -> list[Any]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    costs = ("seconds_resample", "peak_memory_mb", "n_synthetic", "detector_auc")
+    values = part[[*SCORES, *COSTS]].astype(float)
+    values["seconds"] = values[["seconds_resample", "seconds_fit"]].sum(axis=1, min_count=2)
     metrics = []
-    keys = ["rare_set", "n", "classifier"]
-    for (rare_set, n, classifier), mine in part.groupby(keys, sort=False, dropna=False):
-        place = [re.sub(r"[^\w\-.]+", "-", rare_set), "" if pd.isna(n) else f"n{n}"]
-        stem = "/".join(filter(None, [classifier, *place]))
-        for name in (*SCORES, "seconds_fit", "seconds_predict"):
-            pairs = zip(mine["fold_index"], mine[name], strict=True)
-            values = [(int(step), float(value)) for step, value in pairs if is_number(value)]
-            metrics += [Metric(f"{stem}/{name}", value, now, step) for step, value in values]
-            if values and name in SCORES:
-                mean = sum(value for _, value in values) / len(values)
-                metrics.append(Metric(f"mean/{stem}/{name}", mean, now, 0))
-    for _, unit in part.drop_duplicates(["unit", "strategy"]).iterrows():
-        step = int(unit["fold_index"])
-        metrics += [Metric(c, float(unit[c]), now, step) for c in costs if is_number(unit[c])]
+    for name in values:
+        known = [
+            (int(step), float(value))
+            for step, value in zip(part["fold_index"], values[name], strict=True)
+            if is_number(value)
+        ]
+        metrics += [Metric(f"fold/{name}", value, now, step) for step, value in known]
+        if known:
+            metrics.append(Metric(name, sum(v for _, v in known) / len(known), now, 0))
     return metrics
 
 
