@@ -47,17 +47,21 @@ smoke: .venv/test  ## a whole study in about a minute, kept out of reports/
 reports-check: .venv/test  ## name the pages in reports/ whose results are out of date
 	test ! -d reports || $(BIN)/python -m scdiff_bench reports --check
 
-.venv/benchmark .venv/test: .venv/%: pyproject.toml constraints.txt
+.venv/benchmark .venv/docs .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
 	touch $@
 
 clean:  ## remove .venv and caches; reports and mlflow.db stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist docs/_build docs/generated docs/auto_examples
 
-.PHONY: docs canary dist
+.PHONY: docs diagram canary dist
 
-docs:  ## draw the diagram of the rooms anew, from the code
+docs: .venv/docs  ## build the documentation, examples included, in docs/_build/html
+	$(RUN) -m sphinx -E -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+diagram:  ## draw the diagram of the rooms anew, from the code
 	$(PYTHON) docs/draw_architecture.py
 
 canary: .venv/test  ## how far today's cells and scores lie from those on record

@@ -162,7 +162,7 @@ class DiffusionOversampler(GenerativeOverSampler):
     n_features_in_ : int
         Number of genes.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_genes,)
         Names of the genes, where X has string column names.
 
     See Also
