@@ -228,7 +228,8 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_cells, n_classes), or (n_cells,)
             Decision values; of two types, those of the second.
         """
-        return self.model_.classifier.decision_function(self._scaled(X))
+        values = self._scaled(X)
+        return self.model_.classifier.decision_function(values)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Return the type with the highest decision value.
@@ -243,7 +244,8 @@ class CellTypistClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_cells,)
             Labels.
         """
-        return self.model_.classifier.predict(self._scaled(X))
+        values = self._scaled(X)
+        return self.model_.classifier.predict(values)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Return logarithms of one-vs-rest probabilities that add up to one.

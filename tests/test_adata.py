@@ -169,7 +169,7 @@ def test_parameters_of_the_sampler_go_by_keyword(adata):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"temprature": 1}, "no parameter 'temprature'. Did you mean 'temperature'"),
+        ({"denoiser_step": 1}, "no parameter 'denoiser_step'. Did you mean 'denoiser_steps'"),
         ({"labelkey": "x"}, "Did you mean 'label_key'"),
         (
             {"xyz": 1},

@@ -21,9 +21,11 @@ from scdiff_augment.expression.kinds import depth_normalised
 @pytest.fixture
 def cells(counts):
     X, labels = counts
-    return pd.DataFrame(depth_normalised(X), columns=[f"GENE{i}" for i in range(40)]), labels
+    names = {"index": [f"cell{i}" for i in range(100)], "columns": [f"GENE{i}" for i in range(40)]}
+    return pd.DataFrame(depth_normalised(X), **names), labels
 
 
+@pytest.mark.filterwarnings("ignore:X holds integers")
 @parametrize_with_checks([CellTypistClassifier(max_iter=20, random_state=0)])
 def test_it_is_an_estimator_of_scikit_learn(estimator, check):
     check(estimator)

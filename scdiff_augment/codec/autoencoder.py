@@ -113,6 +113,7 @@ class AutoEncoder(BaseEstimator):
         Parameters
         ----------
         n_cells : int
+            Cells that it is trained on.
 
         Returns
         -------
