@@ -78,7 +78,7 @@ TINY = {"n_latent": 5, "width": 16, "decoder_steps": 20, "denoiser_steps": 20}
     [
         ("none", "balanced_forest", "from imblearn.ensemble import BalancedRandomForestClassifier"),
         ("class_weight_thresholds", "logistic_regression", "TunedThresholds(\n    LogisticRegr"),
-        ("smote", "lda", "SMOTE(k_neighbors=5, random_state=3)"),
+        ("smote", "lda", "SMOTE(random_state=3)"),
         ("adasyn", "knn", "build_strategy('adasyn', 'auto', 3, {}).sampler.fit_resample"),
         ("diffusion", "random_forest", "from scdiff_augment import DiffusionOversampler"),
         ("diffusion_thresholds", "knn", "TunedThresholds(\n    make_pipeline(\n        Diffusion"),

@@ -16,7 +16,7 @@ from scdiff_bench.commands.plans import Plan, make_plan
 from scdiff_bench.running.backends import BACKENDS, connected
 from scdiff_bench.running.runner import Interrupted
 from scdiff_bench.running.store import pack, prepare_folder, unasked
-from scdiff_bench.tracking.runs import DEFAULT_URI, TrackingError
+from scdiff_bench.tracking.runs import DEFAULT_URI, TrackingError, address
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,7 +130,10 @@ def run_study(
             file=sys.stderr,
         )
         if stop.kept and plan.in_parts:
-            _finish(plan, plan.stored(folder), folder, arguments.tracking_uri, after=after)
+            try:
+                _finish(plan, plan.stored(folder), folder, arguments.tracking_uri, after=after)
+            except OSError as error:  # the disk that stopped it, say
+                print(f"error: There is no page of it ({error}).", file=sys.stderr)
         return FAILED if stop.reason else STOPPED
     return _finish(plan, results, folder, arguments.tracking_uri, again, after)
 
@@ -152,7 +155,7 @@ def _finish(
         f"runs; {len(results.rows)} rows, {len(failed)} failed."
     )
     print(plan.summary(results))
-    warning = ""
+    sent = warning = ""
     if results.missing:
         print(
             f"Not complete: {results.missing} of {len(plan.units)} units are missing. The page is "
@@ -160,12 +163,14 @@ def _finish(
             + (f"; this command resumes:\n  {again}" if again else ".")
         )
     else:
-        warning = _log(plan, uri, results, files, folder)
+        sent, warning = _log(plan, uri, results, files, folder)
     if after is not None:
         after(plan, results, folder)
     for line in plan.verdict(results):
         print(line)
     print(f"Units:  {packed}\nTable:  {folder / 'table.md'}\nPage:   {folder / 'index.html'}")
+    if sent:
+        print(sent)
     print(f"Runs:   mlflow ui --backend-store-uri {uri}")
     if warning:
         print(warning, file=sys.stderr)
@@ -208,14 +213,15 @@ def _results(plan: Plan, folder: Path, arguments: argparse.Namespace, spent: flo
         return plan.run(folder, arguments.jobs, arguments.force, minutes)
 
 
-def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) -> str:
-    """Send the study to MLflow; return a warning if that was not possible."""
+def _log(plan: Plan, uri: str, results: Any, files: list[Path], folder: Path) -> tuple[str, str]:
+    """Send the study to MLflow; return where it is, and a warning if that was not possible."""
     try:
         run_id = plan.log(uri, results, files, folder)
+        where = address(uri, plan.config.name)
     except TrackingError as error:
-        return (
+        return "", (
             f"warning: MLflow could not be reached or refused the study ({error}). All rows are "
             f"on disk in {folder}; send them later with: scdiff-bench sync {folder}"
         )
-    print(f"MLflow: experiment {plan.config.name!r}, run {run_id}, in {uri}")
-    return ""
+    said = f"MLflow: experiment {plan.config.name!r}, run {run_id}, in {uri}\n        {where}"
+    return said, ""

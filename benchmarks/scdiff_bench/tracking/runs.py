@@ -27,6 +27,10 @@ MAX_METRICS = 1000
 MAX_PARAMS, MAX_VALUE = 100, 6000
 MAX_DIGEST = 36
 DIGEST, STUDY_RUN, NOTE = "study.rows", "study.run", "mlflow.note.content"
+VIEW, VIEW_TAG = "ranking", "mlflow.sharedViewState."
+"""A view that MLflow's page opens with where its address names it: which columns the table has."""
+
+PIPELINE = ("strategy", "classifier", "n", "dataset")
 COSTS = (
     "seconds_resample",
     "seconds_fit",
@@ -124,7 +128,45 @@ def log_study(
         for name, path in (generators or {}).items():
             log_generator(client, study.experiment, study.run_id, name, path)
         client.set_tag(study.run_id, DIGEST, rows_digest(rows))
+        client.set_experiment_tag(study.experiment, VIEW_TAG + VIEW, _view(config))
     return study.run_id
+
+
+def _view(config: Config) -> str:
+    """Return the table's columns as MLflow's page keeps them: pipeline, scores and cost."""
+    scores = dict.fromkeys([config.main_score, "macro_f1", "rare_f1", "seconds"])
+    columns = [f"metrics.`{name}`" for name in scores]
+    return json.dumps({"selectedColumns": columns + [f"params.`{p}`" for p in PIPELINE]})
+
+
+def address(uri: str, name: str) -> str:
+    """Return where a browser finds an experiment's table.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    name : str
+        Of the experiment.
+
+    Returns
+    -------
+    str
+        On the server itself, or on the port that ``mlflow ui`` opens by default.
+
+    Raises
+    ------
+    TrackingError
+        As `log_study`.
+    """
+    with _reachable(uri):
+        from mlflow import MlflowClient
+
+        found = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
+    view = f"&viewStateShareKey={VIEW}" if found and VIEW_TAG + VIEW in found.tags else ""
+    where = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    place = f"#/experiments/{found.experiment_id}/runs" if found else "#/experiments"
+    return f"{where}/{place}?workflowType=machine_learning{view}"
 
 
 def ranked(rows: pd.DataFrame, score: str) -> list[pd.DataFrame]:
@@ -316,7 +358,7 @@ def _study_run(
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(config.name)
         experiment = found.experiment_id if found else client.create_experiment(config.name)
-        about = f"**{config.title}**\n\n{config.description}\n\n{how_to_read}".strip()
+        about = f"{config.title}\n\n{config.description}\n\n{how_to_read}".strip()
         client.set_experiment_tag(experiment, NOTE, about)
         tags = {f"version.{name}": value for name, value in versions.items()} | {NOTE: about}
         name = f"study {config.name}: page, tables, models"
@@ -426,7 +468,8 @@ def to_metrics(part: pd.DataFrame) -> list[Any]:
         ]
         metrics += [Metric(f"fold/{name}", value, now, step) for step, value in known]
         if known:
-            metrics.append(Metric(name, sum(v for _, v in known) / len(known), now, 0))
+            mean = sum(v for _, v in known) / len(known)
+            metrics.append(Metric(name, round(mean, 4), now, 0))  # as columns have room for
     return metrics
 
 
