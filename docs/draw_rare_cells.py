@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scanpy as sc
 
-from scdiff_augment import DiffusionOversampler, oversample_adata
+from scdiff_augment import oversample_adata
 from scdiff_augment.plotting import joint_umap
 
 RARE = {"CD14+ Monocyte": "#d1603d", "CD19+ B": "#2f7fb8", "CD56+ NK": "#5b8c3a"}
@@ -24,7 +24,7 @@ def main() -> None:
     types = cells.obs["bulk_labels"].astype(str)
     order = types.groupby(types).cumcount()
     train = cells[(order % 2 == 0) & ~(types.isin(RARE) & (order >= 20))].copy()
-    more = oversample_adata(train, "bulk_labels", sampler=DiffusionOversampler(random_state=0))
+    more = oversample_adata(train, "bulk_labels", random_state=0)
     new = more.obs["is_synthetic"].to_numpy()
     labels = more.obs["bulk_labels"].astype(str).to_numpy()
     X = more.X.toarray()

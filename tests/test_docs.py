@@ -12,6 +12,7 @@ import pytest
 
 import scdiff_augment
 from scdiff_augment import metrics, plotting
+from scdiff_augment.metrics import scoring
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -196,6 +197,19 @@ def test_every_public_name_is_in_the_reference():
     listed = set(re.findall(r"^   (\w+)$", text, flags=re.MULTILINE))
     for module in (scdiff_augment, metrics, plotting):
         assert sorted(set(module.__all__) - listed) == []
+
+
+def test_every_metric_of_evaluate_is_explained():
+    table = (DOCS / "evaluation.md").read_text(encoding="utf-8").partition("## Metric by metric")[2]
+    rows = re.findall(r"^\| (`.*?`) \|", table, flags=re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert explained == set(scoring.IDEAL)
+
+
+def test_every_parameter_of_the_sampler_is_in_the_table_of_parameters():
+    table = (DOCS / "parameters.md").read_text(encoding="utf-8").partition("## `LatentD")[0]
+    named = set(re.findall(r"`(\w+)=?`", table))
+    assert set(scdiff_augment.DiffusionOversampler().get_params(deep=False)) <= named
 
 
 def test_every_example_is_linked_and_begins_with_its_title():

@@ -17,7 +17,7 @@ from imblearn.ensemble import BalancedRandomForestClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
-from scdiff_augment import DiffusionOversampler, oversample_adata, plotting
+from scdiff_augment import oversample_adata, plotting
 
 cells = sc.datasets.pbmc68k_reduced().raw.to_adata()
 rare = ["CD14+ Monocyte", "CD19+ B", "CD56+ NK"]
@@ -52,7 +52,7 @@ called = {
 #
 # One line. The real cells come first and unchanged; ``obs["is_synthetic"]`` tells the new ones.
 
-more = oversample_adata(train, "bulk_labels", sampler=DiffusionOversampler(random_state=0))
+more = oversample_adata(train, "bulk_labels", random_state=0)
 forest = RandomForestClassifier(random_state=0).fit(more.X, more.obs["bulk_labels"])
 called["new cells"] = forest.predict(test.X)
 more.obs.groupby(["bulk_labels", "is_synthetic"], observed=True).size().unstack()

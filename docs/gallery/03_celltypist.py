@@ -10,10 +10,9 @@ ones.
 # %%
 import pandas as pd
 import scanpy as sc
-from scdiff_bench.classifiers.celltypist_classifier import CellTypistClassifier
 from sklearn.metrics import f1_score
 
-from scdiff_augment import DiffusionOversampler, oversample_adata
+from scdiff_augment import CellTypistClassifier, oversample_adata
 
 cells = sc.datasets.pbmc68k_reduced().raw.to_adata()
 rare = ["CD14+ Monocyte", "CD19+ B", "CD56+ NK"]
@@ -24,14 +23,14 @@ in_training = (order % 2 == 0) & ~(labels.isin(rare) & (order >= 20))
 train, test = cells[in_training].copy(), cells[~in_training].copy()
 
 # %%
-more = oversample_adata(train, "bulk_labels", sampler=DiffusionOversampler(random_state=0))
+more = oversample_adata(train, "bulk_labels", random_state=0)
 
 
 def called_by(training, **options):
     """Train CellTypist and call the test cells."""
-    model = CellTypistClassifier(genes=training.var_names, random_state=0, **options)
-    model.fit(training.X.toarray(), training.obs["bulk_labels"].astype(str).to_numpy())
-    return model.predict(test.X.toarray())
+    model = CellTypistClassifier(random_state=0, **options)
+    model.fit(training.to_df(), training.obs["bulk_labels"].astype(str))
+    return model.predict(test.to_df())
 
 
 truth = test.obs["bulk_labels"].astype(str)
@@ -51,3 +50,15 @@ pd.DataFrame(
     },
     index=["rare types", "macro-F1"],
 ).round(2)
+
+# %%
+# For CellTypist itself
+# ---------------------
+#
+# ``to_celltypist_model`` gives a model of CellTypist's own, for ``celltypist.annotate`` on log1p
+# values of counts per 10,000 over all genes, and with all that such models can do.
+
+classifier = CellTypistClassifier(random_state=0)
+classifier.fit(more.to_df(), more.obs["bulk_labels"].astype(str))
+model = classifier.to_celltypist_model()
+pd.DataFrame({name: model.extract_top_markers(name, 5) for name in rare})

@@ -75,9 +75,10 @@ axis.axis("off")
 # MLflow
 # ------
 #
-# A study is an experiment, and each strategy with each classifier a run. ``mlflow ui`` shows the
-# same as a table to sort.
+# A study is an experiment, and each pipeline, a strategy with a classifier, a run. ``mlflow ui``
+# shows the same as a table to sort.
 
 mlflow.set_tracking_uri(tracking)
 runs = mlflow.search_runs(search_all_experiments=True)
-[column for column in runs.columns if column.startswith("metrics.")][:8]
+columns = ["tags.mlflow.runName", "metrics.macro_f1", "metrics.rare_f1", "metrics.seconds"]
+runs[columns].dropna().round(2)
