@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
@@ -28,6 +29,7 @@ from scdiff_augment.conditions.training_cells import TrainingCells
 from scdiff_augment.conditions.unseen_combinations import learn_effects
 from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.diffusion.mixture import clusters
+from scdiff_augment.expression.advice import advice_on, note_on
 from scdiff_augment.expression.checks import (
     dense_matrix,
     require_codes,
@@ -37,7 +39,7 @@ from scdiff_augment.expression.checks import (
     same_genes,
 )
 from scdiff_augment.expression.hashes import cell_hashes
-from scdiff_augment.expression.kinds import Expression, denormalise, detect_kind, integer_fraction
+from scdiff_augment.expression.kinds import Expression, denormalise, scale_like
 from scdiff_augment.sampling.draw import drawer
 from scdiff_augment.sampling.plan import SamplingPlan
 from scdiff_augment.sampling.requests import (
@@ -84,8 +86,12 @@ class LatentDiffusion(BaseEstimator):
 
     Parameters
     ----------
-    expression : {"auto", "counts", "log1p", "real"}, default="auto"
-        What the matrix holds; see `scdiff_augment.expression.kinds.detect_kind`.
+    expression : str, default="auto"
+        What the matrix holds. "auto" finds it; "counts", "normalized" (divided by size factors, no
+        logarithm), "log1p", "log2", "log10", "log" (another base or pseudo-count), "sqrt" and
+        "freeman-tukey" are modelled as the counts that they lead back to; "fractional" (corrected
+        or estimated counts, TPM) and "log-fractional" as counts with fractions; "real" (z-scores,
+        components) with Gaussian noise. docs/matrices.md says how each is recognised.
     encoder : str or object, default="auto"
         "pca", "autoencoder" (small), "autoencoder-published" (3 x 1024 hidden units, 128
         dimensions), an `AutoEncoder`, a `SCimilarityEncoder`, or any fitted object whose
@@ -129,9 +135,9 @@ class LatentDiffusion(BaseEstimator):
     ----------
     history_ : dict
         "encoder_loss", "decoder_loss", "denoiser_loss", "classifier_loss:<name>": a loss for each
-        training step; "n_latent": components in use; "expression": what the matrix held; "notes":
-        what was adapted to the data; "carried:<name>": those of them on a condition's combinations
-        that were never seen.
+        training step; "n_latent": components in use; "expression": the kind that the matrix held;
+        "scale": the same in a sentence; "notes": what was adapted to the data; "carried:<name>":
+        those of them on a condition's combinations that were never seen.
     conditions_ : mapping of str to ndarray
         Name of each condition to the array of its classes.
     n_features_in_ : int
@@ -267,8 +273,8 @@ class LatentDiffusion(BaseEstimator):
         self.n_features_in_, self.genes_ = parts.values.shape[1], source.genes
         self.frame_ = isinstance(X, pd.DataFrame)
         self.conditions_ = Conditions()  # an earlier fit's are void
-        self.history_: dict[str, Any] = {"notes": source.notes, "expression": parts.kind}
         self.scale_ = parts.scale
+        self.history_: dict[str, Any] = {"notes": source.notes, **self._told_of(parts)}
         self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
         with bounded_threads(self.n_jobs), processes.on_device(device_of(self.device)):
             self._fit_codec(parts, None if codes is None else codes[rows])
@@ -440,7 +446,7 @@ class LatentDiffusion(BaseEstimator):
             strength=strength,
             temperature=temperature,
         )
-        return self._as_fitted(self.scale_.normalise(*self.draw(plan, request)))
+        return self._as_fitted(self.scale_.normalise(*self.draw(plan, request), self.random_.numpy))
 
     def draw(
         self, plan: SamplingPlan, request: Request
@@ -459,8 +465,8 @@ class LatentDiffusion(BaseEstimator):
         values : ndarray of shape (n, n_genes), float32
             Counts, where the model knows counts; otherwise real values.
         factor : ndarray of shape (n,), float64, or None
-            For log1p values whose cells do not share one total: the number by which each cell's
-            counts are multiplied before log1p.
+            For normalised values whose cells do not share one total: the number by which each
+            cell's counts are multiplied, before any logarithm or root.
         """
         n_cells = request.n_cells
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
@@ -531,10 +537,10 @@ class LatentDiffusion(BaseEstimator):
         Returns
         -------
         AnnData of shape (n, n_genes), or Path
-            Counts in ``layers["counts"]`` and log1p values in ``X``, where the model knows counts,
-            otherwise values in ``X``. ``obs`` holds the conditions, "is_synthetic" and
-            "synthetic_source"; ``uns["scdiff_augment"]`` says how the cells were made. With `out`,
-            the path of the store that holds all this.
+            Counts in ``layers["counts"]``, where the model knows counts, and in ``X`` values on the
+            scale of `fit`, of counts their log1p CP10k values. ``obs`` holds the conditions,
+            "is_synthetic" and "synthetic_source"; ``uns["scdiff_augment"]`` says how the cells were
+            made. With `out`, the path of the store that holds all this.
 
         Raises
         ------
@@ -553,6 +559,7 @@ class LatentDiffusion(BaseEstimator):
             sources = [str(name) for name in getattr(start, "index", range(request.n_cells))]
         labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
         provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
+        provenance |= {"expression": self.scale_.kind, "scale": self.scale_.describe()}
         if out is not None:
             from scdiff_augment.sampling.sample_to_store import sample_to_store
 
@@ -574,7 +581,7 @@ class LatentDiffusion(BaseEstimator):
         values, factor = self.draw(plan, request)
         return new_adata(
             None if self.scale_.kind == "real" else values,
-            self.scale_.normalise(values, factor),
+            self.scale_.normalise(values, factor, self.random_.numpy),
             labels,
             genes=self.genes_,
             sources=sources,
@@ -958,7 +965,7 @@ class LatentDiffusion(BaseEstimator):
         ours.history_ = {
             "notes": list(notes),
             "n_latent": self.history_["n_latent"],
-            "expression": parts.kind,
+            **ours._told_of(parts),
         }
         if columns is not None and isinstance(self.codec_, CountCodec):
             with bounded_threads(ours.n_jobs), processes.on_device(device_of(ours.device)):
@@ -976,7 +983,7 @@ class LatentDiffusion(BaseEstimator):
     def _decoded(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         with bounded_threads(self.n_jobs):
             values, factor = self.codec_.decode(z, self.random_.numpy, self.overdispersion)
-        return self.scale_.normalise(values, factor)
+        return self.scale_.normalise(values, factor, self.random_.numpy)
 
     def _as_fitted(self, values: NDArray[np.float32], index: Any = None) -> Any:
         """Put new cells into a data frame, where `fit` saw one."""
@@ -1000,11 +1007,8 @@ class LatentDiffusion(BaseEstimator):
             for part, loss in steps:
                 self.history_[f"{part}_loss"].append(loss)
                 done(1)
-        if parts.kind == "real" and self.expression == "auto" and parts.values.min() >= 0:
-            self.history_["notes"].append(
-                f"modelled as real values: the matrix is not negative, but only "
-                f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
-            )
+        if self.expression == "auto" and (note := note_on(parts)):
+            self.history_["notes"].append(note)
         self.history_["n_latent"] = self.codec_.n_latent
         asked = latent_size(self.n_latent, len(parts.values))
         named = isinstance(self.codec_.encoder_, PCAEncoder) or not isinstance(self.n_latent, str)
@@ -1048,17 +1052,18 @@ class LatentDiffusion(BaseEstimator):
         else:
             X, genes = dense_matrix(X)
             X = same_genes(X, genes, self.n_features_in_, self.genes_)
-            yield denormalise(X, self._kind_of(X))
+            yield denormalise(X, scale_like(X, self.scale_))
+
+    def _told_of(self, parts: Expression) -> dict[str, Any]:
+        """Say what the matrix held, and warn of what was assumed."""
+        if self.expression == "auto" and (advice := advice_on(parts)):
+            warnings.warn(advice, UserWarning, stacklevel=3)
+        return {"expression": parts.kind, "scale": parts.scale.describe()}
 
     def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
         """Return denoiser and levels of a way between cells and noise, in double precision."""
         sigmas = diffusion.select_sigmas(self.ladder_, n_steps, self.sigma_max_)
         return copy.deepcopy(self.denoiser_).double(), sigmas.double()
-
-    def _kind_of(self, X: NDArray) -> str:
-        """Tell what X holds: a model of counts reads counts and their log1p alike."""
-        found = detect_kind(X)
-        return found if "real" not in (found, self.scale_.kind) else self.scale_.kind
 
     def _watch(self, steps: Iterator[float], n_steps: int, what: str) -> list[float]:
         losses = []

@@ -39,11 +39,11 @@ class DiffusionOversampler(GenerativeOverSampler):
     """Over-sample cells with a latent diffusion model of the training fold.
 
     `fit_resample` learns a codec, a denoiser of all cells and a condition classifier for `y`,
-    draws as many cells of each class as `sampling_strategy` asks for, and appends them. Counts
-    stay counts and log1p values stay log1p values, with the sampling noise and the zeros of
-    real cells. Of a sparse matrix of more than 50 million entries no more than a block is ever
-    dense; the codec is then learnt from a random sample of 50 million entries, all else from all
-    cells, and ``history_["notes"]`` says so.
+    draws as many cells of each class as `sampling_strategy` asks for, and appends them. Counts,
+    normalised values, their logarithms and roots stay what they are, with the sampling noise and
+    the zeros of real cells. Of a sparse matrix of more than 50 million entries no more than a block
+    is ever dense; the codec is then learnt from a random sample of 50 million entries, all else
+    from all cells, and ``history_["notes"]`` says so.
 
     Parameters
     ----------
@@ -51,9 +51,10 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     {random_state}
 
-    expression : {{"auto", "counts", "log1p", "real"}}, default="auto"
-        What X holds. "auto" finds non-negative integers and log1p of depth-normalised counts;
-        anything else is modelled as real values with Gaussian noise.
+    expression : str, default="auto"
+        What X holds, in the words of `LatentDiffusion`: "counts", "normalized", "log1p", "log2",
+        "log10", "log", "sqrt", "freeman-tukey", "fractional", "log-fractional" or "real". "auto"
+        finds it. New cells come on the same scale.
 
     n_latent : int or "auto", default="auto"
         Dimensions of the latent of a named encoder. "auto" takes one for every 20 cells,
@@ -149,9 +150,9 @@ class DiffusionOversampler(GenerativeOverSampler):
         Row of X that each new cell started from; -1 for pure noise.
 
     synthetic_factor_ : ndarray of shape (n_new,)
-        By what the counts of each new cell were multiplied before log1p, so that
-        ``expm1(X_new) / synthetic_factor_`` are its counts; 1 where X holds counts, NaN where it
-        holds other real values.
+        By what the counts of each new cell were multiplied before any logarithm or root. Of log1p
+        values ``expm1(X_new) / synthetic_factor_`` are its counts; 1 where X holds counts, NaN
+        where it holds fractional counts or other real values.
 
     annotations_ : dict of str to ndarray of shape (n_new,)
         "donor" and "batch" of the new cells, where they were given.
@@ -278,7 +279,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         Parameters
         ----------
         X : {array-like, dataframe, sparse matrix} of shape (n_cells, n_genes)
-            Counts, log1p of depth-normalised counts, or any real matrix. Finite.
+            Counts, normalised counts, their logarithms or roots, or any real matrix. Finite.
         y : array-like of shape (n_cells,)
             Class of each cell.
         donor, batch : array-like of shape (n_cells,), optional
@@ -342,7 +343,7 @@ class DiffusionOversampler(GenerativeOverSampler):
                 )
                 values, factor = model.draw(plan, request)
                 self.synthetic_factor_[positions] = model.scale_.factor_of(values, factor)
-                return model.scale_.normalise(values, factor)
+                return model.scale_.normalise(values, factor, model.random_.numpy)
 
             if sparse.issparse(X):
                 return in_blocks(some, len(labels), X.shape[1])
@@ -425,7 +426,8 @@ class DiffusionOversampler(GenerativeOverSampler):
 
     def _judged(self, X: NDArray) -> NDArray:
         """Return what the rejection classifier reads: log1p values, or real values as they are."""
-        return depth_normalised(X) if self.generator_.scale_.kind == "counts" else X
+        linear = self.generator_.scale_.kind in ("counts", "normalized", "fractional")
+        return depth_normalised(X) if linear else X
 
     def __sklearn_clone__(self) -> DiffusionOversampler:
         return clone_but_keep(self, ("encoder", "generator"))

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from scdiff_augment.diffusion.samplers import SAMPLERS
+from scdiff_augment.expression.scales import KINDS
 
 
 def _at_least(least: int) -> Interval:
@@ -19,7 +20,7 @@ def _at_least(least: int) -> Interval:
 
 PARAMETERS: dict[str, list] = {
     "random_state": ["random_state", np.random.Generator],
-    "expression": [StrOptions({"auto", "counts", "log1p", "real"})],
+    "expression": [StrOptions({"auto", *KINDS})],
     "encoder": [
         StrOptions({"auto", "pca", "autoencoder", "autoencoder-published"}),
         HasMethods(["transform"]),

@@ -26,12 +26,16 @@ from scdiff_augment.compute.layers import within
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition
 from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.expression.hashes import digest
-from scdiff_augment.expression.kinds import Scale
+from scdiff_augment.expression.scales import FROM_START, Scale
 
 from .results_version import versions
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever an older version could not read what this one writes."""
+
+OLDEST = 4
+"""Oldest format that is read. It is also what is written where a model needs no more, which it does
+not unless its cells are on a scale that format 4 has no name for."""
 
 DESCRIPTION = "model.json"
 
@@ -89,14 +93,13 @@ def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
     if not isinstance(parameters["encoder"], str):
         parameters["encoder"] = None
     description: dict[str, Any] = {
-        "format": FORMAT,
+        "format": OLDEST if model.scale.kind in FROM_START else FORMAT,
         "versions": versions(),
         "parameters": parameters,
         "n_features_in": model.n_features_in,
         "genes": None if model.genes is None else model.genes.tolist(),
         "frame": model.frame,
-        "kind": model.scale.kind,
-        "total": model.scale.total,
+        **model.scale.to_state(),
         "sigma_max": model.sigma_max,
         "codec": {"class": type(model.codec).__name__, **codec_meta},
         "denoiser": denoiser_meta,
@@ -151,7 +154,7 @@ def read(path: Path) -> SavedModel:
         codec,
         Denoiser.from_state(description["denoiser"], within(tensors, "denoiser.")),
         conditions,
-        Scale(description["kind"], description["total"]),
+        Scale.from_state(description),
         description["sigma_max"],
         description["n_features_in"],
         None if genes is None else np.array(genes, dtype=str),
@@ -180,7 +183,7 @@ def _description(path: Path) -> dict[str, Any]:
             f"{file} was altered since it was saved: its format is {description['format']!r}, "
             f"which is no whole number. Save it again."
         )
-    if description["format"] < FORMAT:
+    if description["format"] < OLDEST:
         raise ValueError(
             f"{path} has format {description['format']}, which scdiff-augment "
             f"{version('scdiff-augment')} no longer reads: models hold more since. Fit it and save "

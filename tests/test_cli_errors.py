@@ -191,7 +191,7 @@ def test_the_layer_of_fit_is_remembered_and_raw_is_read(here):
     draws = [LatentDiffusion.load(name, random_state=0).sample(n=3) for name in ("mine", "raw")]
     np.testing.assert_array_equal(*draws)
     result = done("fit", "scaled.h5ad", "real", *STEPS)
-    assert "holds neither counts nor log1p" in result.stderr
+    assert "holds neither counts nor values that lead back to them" in result.stderr
     assert "Other layers: counts, mine, raw" in result.stderr
 
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scanpy.datasets import pbmc68k_reduced
 
+from scdiff_augment.expression.detection import integer_fraction
 from scdiff_augment.expression.kinds import (
     denormalise,
     depth_normalised,
     detect_kind,
-    integer_fraction,
     normalise,
 )
 

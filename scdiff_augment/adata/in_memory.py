@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -18,6 +19,7 @@ from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampler import DiffusionOversampler
 
+from .better_layers import warn_of_real_values
 from .layers import extended_layers
 from .oversample_to_store import oversample_to_store
 from .provenance import provenance_of
@@ -131,12 +133,13 @@ def oversample_adata(
         given as keys say "synthetic"; other columns are missing for synthetic cells, which are
         named "synth-<label>-<i>". ``var`` is kept. Of the layers, those are kept that new cells
         have values in: the one that was learnt from, and "counts", where X holds those counts, or
-        log1p values that lead back to them (and with `out` where its zeros are those of X). Other
+        values that lead back to them (and with `out` where its zeros are those of X). Other
         layers, ``obsm``, ``varm``, ``obsp``, ``raw`` and ``uns`` are dropped, since they are not
         defined for synthetic cells or may not fit them. Matrices stay dense, CSR or CSC, as they
         were; those of a store are CSR, where they are sparse. ``uns["scdiff_augment"]`` holds
-        parameters, the seed ("random_state"), "notes" on what was adapted to the data or left out,
-        numbers of cells, versions and a hash of the real cells.
+        parameters, what the matrix held ("expression", "scale"), the seed ("random_state"), "notes"
+        on what was adapted to the data or left out, numbers of cells, versions and a hash of the
+        real cells.
 
     Raises
     ------
@@ -201,10 +204,13 @@ def _oversampled(
             "with adata.to_memory()."
         )
     X = _matrix(adata, layer)
+    warn_of_real_values(X, sampler, adata, layer)
     labels = labels_of(adata.obs, label_key)
     keys = {name: key for name, key in given.items() if key is not None}
     annotations = {name: labels_of(adata.obs, key).to_numpy() for name, key in keys.items()}
-    X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X looks like expression")  # the warning above says more
+        X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
     n_new = len(new_labels)
     new_columns = {key: np.full(n_new, "synthetic") for key in PEOPLE if key in adata.obs}

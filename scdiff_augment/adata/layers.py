@@ -11,6 +11,7 @@ from scipy import sparse
 
 from scdiff_augment.expression.checks import cast
 from scdiff_augment.expression.kinds import Expression
+from scdiff_augment.expression.scales import FRACTIONAL, Scale
 
 COUNTS = "counts"
 """Name of the layer that holds counts beside normalised values."""
@@ -48,7 +49,7 @@ def extended_layers(
     learnt : Expression
         What the real cells were learnt as: counts, or real values.
     factor : ndarray of shape (n_new,)
-        By what the counts of new cells were multiplied before log1p.
+        By what the counts of new cells were multiplied, before any logarithm or root.
     """
     kept, notes = {}, []
     for name, real in adata.layers.items():
@@ -60,11 +61,13 @@ def extended_layers(
             notes.append(left_out(name))
         elif learnt.kind == "real":
             notes.append(NO_COUNTS)
-        elif agreeing(real, learnt).mean() < AGREE:
+        elif learnt.kind in FRACTIONAL or agreeing(real, learnt).mean() < AGREE:
             notes.append(OTHER_COUNTS)
         else:
             new = X[adata.n_obs :]
-            kept[name] = _appended(real, _counts(new, factor) if learnt.kind == "log1p" else new)
+            kept[name] = _appended(
+                real, new if learnt.kind == "counts" else _counts(new, factor, learnt.scale)
+            )
     return kept, notes
 
 
@@ -79,12 +82,12 @@ def agreeing(counts: Any, learnt: Expression) -> NDArray[np.bool_]:
     return np.isclose(learnt.values, dense, rtol=1e-6, atol=1e-6).all(axis=1)
 
 
-def _counts(new: Any, factor: NDArray[np.float64]) -> Any:
-    """Undo the log1p of new cells' counts."""
+def _counts(new: Any, factor: NDArray[np.float64], scale: Scale) -> Any:
+    """Undo the scale of new cells' counts."""
     if not sparse.issparse(new):
-        return np.rint(np.expm1(np.asarray(new, dtype=np.float64)) / factor[:, None])
+        return np.rint(scale.linear(new) / factor[:, None])
     rows = sparse.csr_matrix(new, dtype=np.float64)
-    rows.data = np.rint(np.expm1(rows.data) / np.repeat(factor, np.diff(rows.indptr)))
+    rows.data = np.rint(scale.linear(rows.data) / np.repeat(factor, np.diff(rows.indptr)))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
@@ -17,10 +18,12 @@ from scipy import sparse
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.compute.randomness import generators
 from scdiff_augment.expression.checks import cast
+from scdiff_augment.expression.detection import CELLS_INSPECTED
 from scdiff_augment.expression.hashes import digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.expression.marks import KEY
+from scdiff_augment.expression.scales import FRACTIONAL
 from scdiff_augment.generator import LatentDiffusion
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.oversampling.base import start_cells
@@ -34,6 +37,7 @@ from scdiff_augment.streaming.block_sizes import as_csr, block_sizes, cells_per_
 from scdiff_augment.streaming.checked_blocks import checked, kind_of
 from scdiff_augment.streaming.zarr_store import CellStore, Layout
 
+from .better_layers import warn_of_real_values
 from .layers import AGREE, COUNTS, NO_COUNTS, OTHER_COUNTS, agreeing, left_out
 from .provenance import provenance_of
 
@@ -78,6 +82,12 @@ def oversample_to_store(
     labels = sampler.classes_to_make(y)
     counts = None if layer == COUNTS else _counts_beside(source)
     used, content, notes = _used_cells(blocks, sampler.expression, counts)
+    warn_of_real_values(
+        blocks.read(0, CELLS_INSPECTED),
+        sampler,
+        source if hasattr(source, "layers") else None,
+        layer,
+    )
     places = {"X": blocks}
     if layer not in (None, "X", "raw"):
         places[f"layers/{layer}"] = blocks
@@ -177,7 +187,7 @@ def _used_cells(
     for block, beside in zip(checked(blocks), counts or repeat(None), strict=counts is not None):
         kind = kind or kind_of(block, expression)
         sums.append(block.sums())
-        if beside is not None and kind is not None and kind != "real":
+        if beside is not None and kind is not None and kind not in ("real", *FRACTIONAL):
             agree.append(agreeing(beside, denormalise(block.dense(), kind)))
             if sparse.issparse(block.matrix):
                 entries = entries and _same_entries(block.matrix, as_csr(beside))
@@ -187,7 +197,7 @@ def _used_cells(
     notes = []
     if counts is not None and kind in ("real", None):
         notes.append(NO_COUNTS)
-    elif counts is not None and np.concatenate(agree).mean() < AGREE:
+    elif counts is not None and (not agree or np.concatenate(agree).mean() < AGREE):
         notes.append(OTHER_COUNTS)
     elif counts is not None and not entries:
         notes.append(left_out(COUNTS) + ": its zeros are others than those of X")
@@ -210,7 +220,9 @@ def _model(
     if not (folder / "model.json").is_file():
         weight = balanced_weights(y, sampler.balance)
         learnt = sampler.unfitted_model(store.seed)
-        learnt.fit(cells, groups=y, sample_weight=weight)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X looks like expression")  # said before, and more
+            learnt.fit(cells, groups=y, sample_weight=weight)
         for name, labels in {"y": y, **annotations}.items():
             learnt.add_condition(name, labels)
         learnt.save(folder)

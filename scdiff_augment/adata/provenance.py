@@ -36,10 +36,13 @@ def provenance_of(
     """
     classes, sizes = np.unique(np.asarray(labels).astype(str), return_counts=True)
     seed = sampler.random_state
-    learnt = getattr(sampler, "history_", {}).get("notes", [])
+    history = getattr(sampler, "history_", {})
+    learnt = history.get("notes", [])
     return {
         "label_key": label_key,
         "layer": layer or "X",
+        "expression": history.get("expression", ""),
+        "scale": history.get("scale", ""),
         "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
         "random_state": int(seed) if isinstance(seed, numbers.Integral) else str(seed),
         "notes": np.array([*learnt, *notes], dtype=str),

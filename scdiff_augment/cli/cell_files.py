@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+LOOKED_AT = 500
+"""About how many cells tell what a file holds."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """Cells of a file.
@@ -68,6 +72,22 @@ class Cells:
             X, names = X[:, self.positions(genes)], genes
         X = X.toarray() if sparse.issparse(X) else X
         return pd.DataFrame(X, index=self.adata.obs_names, columns=names, copy=False)
+
+    def holds(self, expression: str) -> str:
+        """Say what X holds, found in some of the cells where `expression` is "auto"."""
+        import numpy as np
+        from scipy import sparse
+
+        from scdiff_augment.expression.kinds import described
+
+        if expression != "auto":
+            return f"{expression}, as --expression says"
+        some = self.some_rows()
+        return described(some.toarray() if sparse.issparse(some) else np.asarray(some))
+
+    def some_rows(self) -> Any:
+        """Return enough rows of X to tell what it holds."""
+        return self.X[:: max(1, len(self) // LOOKED_AT)]
 
     def positions(self, genes: NDArray) -> NDArray[np.intp]:
         """Column numbers of these genes.

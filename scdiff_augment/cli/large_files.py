@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .cell_files import Cells, read_cells, require_file
+from .cell_files import LOOKED_AT, Cells, read_cells, require_file
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ class LargeCells(Cells):
     def frame(self, genes: NDArray | None = None) -> Any:
         """All cells, to be read in chunks."""
         return self.blocks
+
+    def some_rows(self) -> Any:
+        """Return the first rows of X."""
+        return self.blocks.read(0, min(LOOKED_AT, len(self)))
 
 
 def open_cells(path: Path, layer: str | None, stream: bool | None, terminal: Terminal) -> Cells:

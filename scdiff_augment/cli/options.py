@@ -31,7 +31,15 @@ class Scale(StrEnum):
 
     AUTO = "auto"
     COUNTS = "counts"
+    NORMALIZED = "normalized"
     LOG1P = "log1p"
+    LOG2 = "log2"
+    LOG10 = "log10"
+    LOG = "log"
+    SQRT = "sqrt"
+    FREEMAN_TUKEY = "freeman-tukey"
+    FRACTIONAL = "fractional"
+    LOG_FRACTIONAL = "log-fractional"
     REAL = "real"
 
 

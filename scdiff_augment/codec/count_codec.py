@@ -116,7 +116,7 @@ class CountCodec:
         Parameters
         ----------
         parts : Expression
-            Real cells, of kind "counts" or "log1p".
+            Real cells, of any kind but "real".
         generator : torch.Generator
             Source of all randomness.
         codes : ndarray of shape (n_cells,), optional
@@ -221,7 +221,7 @@ class CountCodec:
         sizes = self._log_sizes(parts)
         if sizes.shape[1] != len(self.size_mean_):
             raise ValueError(
-                "these cells and those of `fit` must be normalised alike: one holds log1p values "
+                "these cells and those of `fit` must be normalised alike: one holds values "
                 "that were normalised over more genes than the matrix has, the other does not. "
                 "Use one scale for both."
             )
@@ -393,7 +393,7 @@ class CountCodec:
     def _log_sizes(self, parts: Expression) -> NDArray[np.float64]:
         library = np.maximum(parts.values.sum(axis=1, dtype=np.float64), 1.0)
         columns = [np.log(library)]
-        if parts.kind == "log1p" and parts.total is None and parts.factor is not None:
+        if parts.total is None and parts.factor is not None:
             columns.append(np.log(parts.factor))
         return np.stack(columns, axis=1)
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from scdiff_augment.expression.kinds import denormalise, depth_normalised, detect_kind
+from scdiff_augment.expression.detection import find_scale
+from scdiff_augment.expression.kinds import denormalise, fits, log_values
+from scdiff_augment.expression.scales import FRACTIONAL, Scale
 
 from .checks import MAX_CELLS, checked_labels, checked_matrix, require_max_cells, require_same_genes
 from .pairwise import CellSet, ForestOptions
@@ -164,25 +166,43 @@ def _read(matrices: dict[str, Any], labels: dict[str, Any]) -> dict[str, CellSet
     """Check the sets that are given; bring them to the log scale, with counts if recoverable."""
     values = {n: checked_matrix(X, n, MIN_CELLS) for n, X in matrices.items() if X is not None}
     require_same_genes({name: matrices[name] for name in values})
-    kinds = {name: detect_kind(X) for name, X in values.items()}
+    scales = {"real": find_scale(values["real"])}
+    scales |= {n: _scale_beside(X, n, scales["real"]) for n, X in values.items() if n != "real"}
     labelled = any(y is not None for y in labels.values())
     sets = {}
     for name, X in values.items():
-        kind, y = kinds[name], None
-        if (kind == "counts") != (kinds["real"] == "counts"):
-            raise ValueError(
-                f"all matrices must be on one scale, but `real` looks like {kinds['real']} and "
-                f"`{name}` like {kind}. Bring both to counts, or both to log1p of depth-normalised "
-                f"counts."
-            )
+        scale, y = scales[name], None
         if labelled:
             y = checked_labels(
                 labels[name], len(X), "labels" if name == "real" else f"{name}_labels"
             )
-        counts = X if kind == "counts" else denormalise(X).values if kind == "log1p" else None
-        log = depth_normalised(X) if kind == "counts" else X
-        sets[name] = CellSet(log.astype(np.float32), counts, y)
+        known = scale.kind not in ("real", *FRACTIONAL)
+        counts = denormalise(X, scale).values if known else None
+        sets[name] = CellSet(log_values(X, scale).astype(np.float32), counts, y)
     return sets
+
+
+def _scale_beside(X: NDArray, name: str, real: Scale) -> Scale:
+    """Scale of other cells, which must be that of the real ones; few cells may not tell it.
+
+    Raises
+    ------
+    ValueError
+        If they are on another scale.
+    """
+    found = find_scale(X)
+    if found.kind == real.kind:
+        return found
+    if "counts" not in (found.kind, real.kind):
+        if real.kind in ("real", *FRACTIONAL) or fits(X, real):
+            return real
+        if real.kind == "log1p" and found.kind in ("real", *FRACTIONAL):
+            return Scale("real")
+    raise ValueError(
+        f"all matrices must be on one scale, but `real` looks like {real.kind} and "
+        f"`{name}` like {found.kind}. Bring both to counts, or both to log1p of depth-normalised "
+        f"counts."
+    )
 
 
 def _summary(rows: list[Row]) -> Evaluation:

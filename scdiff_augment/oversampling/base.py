@@ -22,7 +22,8 @@ from scdiff_augment.expression.checks import (
     require_finite,
     require_labels,
 )
-from scdiff_augment.expression.kinds import CELLS_INSPECTED, detect_kind
+from scdiff_augment.expression.detection import CELLS_INSPECTED
+from scdiff_augment.expression.kinds import detect_kind
 from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.streaming.block_sizes import as_csr, cells_per_block
 

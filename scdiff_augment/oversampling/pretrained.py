@@ -98,10 +98,10 @@ def _require_same_sizes(model: LatentDiffusion, parts: Expression) -> None:
     """Compare sizes: log1p of more genes than the matrix has needs a factor beside the library."""
     if not isinstance(model.codec_, CountCodec):
         return
-    needs_factor = parts.kind == "log1p" and parts.total is None
+    needs_factor = parts.factor is not None and parts.total is None
     if needs_factor != (len(model.codec_.size_mean_) == 2):
         raise ValueError(
-            "generator and X must be normalised alike: one holds log1p values that were normalised "
+            "generator and X must be normalised alike: one holds values that were normalised "
             "over more genes than the matrix has, the other does not. Pass counts to both."
         )
 

@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdiff_augment.expression.kinds import depth_normalised, detect_kind
+from scdiff_augment.expression import kinds
 from scdiff_augment.expression.marks import MARK
 from scdiff_augment.metrics.checks import checked_labels, checked_matrix
 
@@ -94,6 +94,6 @@ def require_coordinates(coordinates: ArrayLike, n: int, name: str) -> NDArray[np
 
 
 def log_values(X: ArrayLike, name: str) -> NDArray:
-    """Return log1p expression; counts are depth-normalised to 10,000 first."""
+    """Return log1p expression; counts and normalised values are brought to 10,000 a cell first."""
     values = checked_matrix(X, name, min_cells=1)
-    return depth_normalised(values) if detect_kind(values) == "counts" else values
+    return kinds.log_values(values)

@@ -20,7 +20,7 @@ from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.samplers import SAMPLERS
-from scdiff_augment.expression.kinds import Scale
+from scdiff_augment.expression.scales import Scale
 
 from .requests import Request
 

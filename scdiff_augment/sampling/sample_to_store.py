@@ -75,7 +75,7 @@ def sample_to_store(
         block_sizes(request.n_cells, cells_per_block(n_genes)),
         n_genes,
         {"X": single, "layers/counts": single} if counted else {"X": single},
-        counted,
+        counted and plan.scale.keeps_zeros,
     )
     made_from = {
         "number of cells": request.n_cells,

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdiff_augment.expression.checks import dense_matrix, require_genes, same_genes
 from scdiff_augment.expression.hashes import cell_hashes
-from scdiff_augment.expression.kinds import Expression, Kind, Scale, denormalise
+from scdiff_augment.expression.kinds import Expression, denormalise, scale_like
+from scdiff_augment.expression.scales import Scale
 
 from .block_readers import Blocks, as_blocks, is_stream
 from .checked_blocks import Block, checked, kind_of, require_kind
@@ -85,7 +86,8 @@ class Streamed:
     genes : array-like of str, optional
         Their genes, where the blocks do not name them.
     expression : str
-        Kind of the values; "auto" goes by the first block that has counts.
+        Kind of the values; "auto" goes by the first block that has counts, where that tells counts
+        and log1p values apart, otherwise by the cells that are kept.
     weights : ndarray of shape (n_cells,), optional
         How likely a cell is kept, relative to others.
     size : int, optional
@@ -123,7 +125,11 @@ class Streamed:
             raise ValueError("there is no cell to learn from: the blocks are empty.")
         self._sums = np.concatenate(sums)
         self.n_cells = len(self._sums)
-        self._kind: Kind = kind or "counts"
+        self._named_scale = self._expression
+        if self._expression == "auto" and kind in (None, "counts", "log1p"):
+            self._named_scale = (
+                kind or "counts"
+            )  # other kinds need more cells than a block may have
         self._kept, self._rows = reservoir.cells()
         if len(self._rows) < self.n_cells:
             self.notes.append(
@@ -135,8 +141,8 @@ class Streamed:
         """Cells that were kept."""
         kept = Block(0, 0, self._kept).dense()
         del self._kept
-        parts = denormalise(kept, self._kind)
-        self._total = parts.total
+        parts = denormalise(kept, self._named_scale)
+        self._scale = parts.scale
         return parts, self._rows
 
     def encode(self, codec: Encodes) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
@@ -151,7 +157,7 @@ class Streamed:
                     f"block {block.number} holds other cells than when it was read before. Blocks "
                     f"must come in the same order each time: without shuffling."
                 )
-            parts = apart(block, self._kind, self._total)
+            parts = apart(block, self._scale)
             latents.append(codec.encode(parts))
             hashes.append(cell_hashes(parts, self.genes))
             n_read = end
@@ -174,8 +180,8 @@ class Streamed:
         return self._weights[block.first : end]
 
 
-def apart(block: Block, kind: str, total: float | None) -> Expression:
-    """Take a block apart; normalised cells keep the `total` that all of them share.
+def apart(block: Block, scale: Scale) -> Expression:
+    """Take a block apart; normalised cells keep the total that all of them share.
 
     Raises
     ------
@@ -183,11 +189,12 @@ def apart(block: Block, kind: str, total: float | None) -> Expression:
         If the block is on another scale.
     """
     try:
-        parts = denormalise(block.dense(), kind)
+        parts = denormalise(block.dense(), scale)
     except ValueError as error:
         raise ValueError(f"in block {block.number}: {error}") from error
-    if kind != "log1p" or parts.factor is None:
+    if parts.factor is None:
         return parts
+    total = scale.total
     totals = parts.values.sum(axis=1, dtype=np.float64) * parts.factor
     if total is not None and (np.abs(totals - total)[totals > 0] > 1e-2 * total).any():
         row = int(np.argmax((np.abs(totals - total) > 1e-2 * total) & (totals > 0)))
@@ -205,17 +212,18 @@ def stream_parts(blocks: Blocks, scale: Scale, n_genes: int, genes: Any) -> Iter
     A model of counts reads counts and log1p values alike; the first block that has counts says
     which.
     """
-    kind = scale.kind
-    found: Kind | None = None
+    found: Scale | None = None
     n_blocks = 0
     for block in checked(blocks):
-        here = kind_of(block, "real" if kind == "real" else "auto")
-        found = found or (kind if here == "real" else here)
+        if found is None and (scale.kind == "real" or block.values().any()):
+            found = scale_like(block.dense(), scale)
+            if found is not scale:
+                found = replace(found, total=scale.total)
         if found is not None:
-            require_kind(block, found)
+            require_kind(block, found.kind)
         block = block._replace(matrix=same_genes(block.dense(), blocks.genes, n_genes, genes))
         n_blocks += 1
-        yield apart(block, found or kind, scale.total)
+        yield apart(block, found or scale)
     if not n_blocks:
         raise ValueError("there is no cell to encode: the blocks are empty.")
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scdiff_augment.expression.kinds import Kind, detect_kind
+from scdiff_augment.expression.integers import NOTHING, not_integers
+from scdiff_augment.expression.kinds import detect_kind
+from scdiff_augment.expression.scales import FROM_START, Kind
 
 from .block_readers import Blocks, Matrix
 
@@ -105,19 +107,19 @@ def require_kind(block: Block, kind: Kind) -> None:
         If it holds negative values, or no integers where counts were before, or the reverse.
     """
     values = block.values()
-    if kind == "real" or not values.size:
-        return
+    if kind not in FROM_START or kind == "real" or not values.size:
+        return  # what undoing another kind gives tells by itself
     way_out = "Write all blocks on one scale, or pass expression='real' for other values."
-    if values.min() < 0:
+    if values.min() < (-NOTHING if kind == "counts" else 0):
         raise ValueError(
             f"expression='{kind}' needs non-negative values, but {block.place(values < 0)}. "
             f"{way_out}"
         )
-    broken = values != np.rint(values)
+    broken = not_integers(values)
     if kind == "counts" and broken.any():
         raise ValueError(
             f"expression='counts' needs integers, but {block.place(broken)}; all blocks before "
-            f"held integers. {way_out}"
+            f"held integers. {way_out} Corrected or estimated counts are expression='fractional'."
         )
     if kind == "log1p" and values.any() and not broken.any():
         raise ValueError(

@@ -100,6 +100,6 @@ class LatentGaussianOversampler(GenerativeOverSampler):
             values, factor = codec.decode(
                 z_new.numpy(), rng, self.overdispersion, shift[component], groups
             )
-            return normalise(values, parts.kind, total=parts.total, factor=factor)
+            return normalise(values, parts.scale, factor=factor, rng=rng)
 
         return draw

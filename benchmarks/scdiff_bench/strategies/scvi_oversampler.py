@@ -83,7 +83,7 @@ class ScviOversampler:
         with _seeded(self.random_state):
             counts = self._draw(parts.values, y, rows)
         factor = None if parts.factor is None else parts.factor[rows]
-        new = normalise(counts, parts.kind, total=parts.total, factor=factor)
+        new = normalise(counts, parts.scale, factor=factor)
         return np.concatenate([X, new.astype(X.dtype)]), np.concatenate([y, labels])
 
     def _draw(self, counts: Any, y: Any, rows: Any) -> Any:

@@ -111,8 +111,9 @@ def fit(
 
         for key in labels:
             require_condition_name(key)
+        kind = expression.value
         fitted = LatentDiffusion(
-            expression=expression.value,
+            expression=kind,
             encoder=_encoder(encoder, size),
             n_latent=size if encoder in ENCODERS else "auto",
             decoder_steps=options.parse_steps(decoder_steps),
@@ -124,7 +125,8 @@ def fit(
             verbose=terminal.verbose,
         )
         terminal.doing(
-            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
+            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes, "
+            f"{real.holds(kind)}"
         )
         with training_processes(devices, nodes, accelerator):
             fitted.fit(real.frame(), groups=groups, sample_weight=weight)
@@ -164,12 +166,12 @@ def _encoder(name: str, n_latent: int | str) -> Any:
 def _print_notes(
     model: LatentDiffusion, cells: Cells, expression: options.Scale, terminal: Terminal
 ) -> None:
-    """Print the notes of fit, and one if values were taken for neither counts nor log1p."""
+    """Print the notes of fit, and one if values lead back to no counts."""
     for note in model.history_["notes"]:
         terminal.say(f"note: {note}")
     if model.history_["expression"] == "real" and expression is options.Scale.AUTO:
         others = [*cells.adata.layers, *([] if cells.adata.raw is None else ["raw"])]
         terminal.say(
-            f"note: {cells.place} holds neither counts nor log1p of normalised counts, so new "
+            f"note: {cells.place} holds neither counts nor values that lead back to them, so new "
             f"cells get Gaussian noise. Use counts if there are any. Other layers: {listed(others)}"
         )

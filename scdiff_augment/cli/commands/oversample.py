@@ -198,6 +198,7 @@ def oversample(
         generator = None
         if model is not None:
             generator = load(model, seed, jobs, terminal)
+        kind = "auto" if expression is None else expression.value
         oversampler = DiffusionOversampler(
             sampling_strategy=wanted,
             generator=generator,
@@ -205,7 +206,7 @@ def oversample(
             strength=strength,
             guidance_scale=scale,
             guidance_interval=interval,
-            expression="auto" if expression is None else expression.value,
+            expression=kind,
             random_state=seed,
             device=device,
             n_jobs=jobs,
@@ -213,7 +214,8 @@ def oversample(
         )
         oversampler.set_params(**training, **chain)
         terminal.doing(
-            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes"
+            f"learning from {real.place}: {len(real):,} cells × {real.adata.n_vars:,} genes, "
+            f"{real.holds(kind)}"
         )
         what: dict[str, Any] = {
             "label_key": label_key,
