@@ -23,7 +23,12 @@ FOLD = 20
 class RareTypes:
     """Top up rare types alone: a `sampling_strategy` for any sampler of imbalanced-learn.
 
-    Every type below a level gets cells up to it; all other types stay as they are.
+    Every type below a level gets cells up to it; all other types stay as they are. The classifier
+    then has fewer cells to learn from: on blood cells, three types of ten cells among 2,500 others,
+    topping up all types ("auto") took 3 to 5 times as long to train on and was better in macro-F1
+    (logistic regression .775 against .747 with ``below=1.0`` and .718 with 0.5; random forest .765,
+    .682 and .567). So prefer it for forests and wherever there is time, and rare types alone for
+    large data and linear models.
 
     Parameters
     ----------
