@@ -200,7 +200,7 @@ def compute(
     reused = len(results)
     todo = [unit for unit, key in zip(units, keys, strict=True) if key not in results]
     end = time.monotonic() + 60 * minutes if minutes is not None else None
-    left = _TimeLeft(expected or {}, [k for k in keys if k not in results])
+    left = _TimeLeft(expected or {}, [k for k in keys if k not in results], min(jobs, len(todo)))
     bar = tqdm(total=len(units), initial=reused, desc=name, unit="unit", dynamic_ncols=True)
     try:
         with bar:
@@ -221,11 +221,16 @@ def compute(
 
 
 class _TimeLeft:
-    """What is left of the expected time, corrected by how long it has taken so far."""
+    """What is left of the expected time, corrected by how long it has taken so far.
 
-    def __init__(self, expected: Mapping[str, float], todo: Sequence[str]) -> None:
+    The expectation itself counts as a quarter of the work, so that the first units, in which
+    processes start, do not decide.
+    """
+
+    def __init__(self, expected: Mapping[str, float], todo: Sequence[str], jobs: int) -> None:
         self.expected = {key: expected[key] for key in todo if key in expected}
-        self.total, self.start = sum(self.expected.values()), time.perf_counter()
+        self.total, self.jobs = sum(self.expected.values()), max(1, jobs)
+        self.start = time.perf_counter()
 
     def after(self, key: str) -> str:
         """Return the time that is left in words, empty where nothing was expected."""
@@ -234,7 +239,8 @@ class _TimeLeft:
         if not self.total or not left:
             return ""
         passed = time.perf_counter() - self.start
-        return f"about {duration(left * passed / (self.total - left))} left"
+        known = passed + self.total / self.jobs / 4
+        return f"about {duration(left * known / (self.total - left + self.total / 4))} left"
 
 
 class VersionsChangedError(RuntimeError):
