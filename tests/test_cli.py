@@ -20,8 +20,8 @@ from distributed import LocalCluster
 from tiny import reseed
 
 from scdiff_augment import DiffusionOversampler, LatentDiffusion, oversample_adata
+from scdiff_augment.annotation.labels import balanced_weights
 from scdiff_augment.expression.kinds import depth_normalised
-from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.metrics import evaluate
 
 ROOT = Path(__file__).parents[1]

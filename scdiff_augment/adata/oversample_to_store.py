@@ -15,13 +15,13 @@ import zarr
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiff_augment.annotation.labels import balanced_weights
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.compute.randomness import generators
 from scdiff_augment.expression.checks import cast
 from scdiff_augment.expression.detection import CELLS_INSPECTED
 from scdiff_augment.expression.hashes import digest
 from scdiff_augment.expression.kinds import denormalise
-from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.expression.scales import FRACTIONAL
 from scdiff_augment.generator import LatentDiffusion

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from scdiff_augment.annotation.labels import balanced_weights
 from scdiff_augment.expression.checks import (
     cast,
     cells_with_counts,
@@ -24,7 +25,6 @@ from scdiff_augment.expression.checks import (
 )
 from scdiff_augment.expression.detection import CELLS_INSPECTED
 from scdiff_augment.expression.kinds import detect_kind
-from scdiff_augment.expression.labels import balanced_weights
 from scdiff_augment.streaming.block_sizes import as_csr, cells_per_block
 
 Draw = Callable[[NDArray], Any]

@@ -91,7 +91,7 @@ def add_condition(
         weight_key = weight_key or loaded.history_.get(READ, {}).get("weight_key")
         weight = None
         if weight_key is not None:
-            from scdiff_augment.expression.labels import balanced_weights
+            from scdiff_augment.annotation.labels import balanced_weights
 
             weight = balanced_weights(real.labels(weight_key))
         steps = loaded.classifier_steps

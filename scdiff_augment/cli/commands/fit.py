@@ -102,7 +102,7 @@ def fit(
         labels = {key: real.labels(key) for key in label_key or []}
         weight = None
         if weight_key is not None:
-            from scdiff_augment.expression.labels import balanced_weights
+            from scdiff_augment.annotation.labels import balanced_weights
 
             weight = balanced_weights(real.labels(weight_key))
         groups = None if group_key is None else real.labels(group_key)
