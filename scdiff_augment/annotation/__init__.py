@@ -1,4 +1,4 @@
-"""Labels of cells, and what an AnnData of synthetic cells says of them: columns of obs, provenance in uns.
+"""Labels of cells, and what AnnData says of synthetic ones: columns of obs, provenance in uns.
 
 May import: expression, versions.
 """
