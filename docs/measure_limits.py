@@ -39,7 +39,7 @@ def main() -> None:
     """Write the table and the picture."""
     data = load_dataset("kang_pbmc_ctrl")
     X, y = np.asarray(data.X), np.asarray(data.y)
-    rows, components = [], None
+    rows, shown = [], None
     for seed in range(N_SPLITS):
         train, rest = train_test_split(
             np.arange(len(y)), test_size=0.5, stratify=y, random_state=seed
@@ -63,19 +63,24 @@ def main() -> None:
             row = dict(zip(found["figure"], found["synthetic"], strict=True))
             rows.append({"split": seed, "cells": name, "spread": spread(cells, labels, pca) / width}
                         | row)  # fmt: skip
-        if components is None:
-            components = {
-                "real cells": pca.transform(X[real]),
-                **{name: pca.transform(cells) for name, cells in new.items()},
-            }
+        if shown is None:
+            shown = (
+                y[real],
+                {
+                    "real cells": pca.transform(X[real]),
+                    **{name: pca.transform(cells) for name, cells in new.items()},
+                },
+            )
     table = pd.DataFrame(rows)
     table.to_csv(HERE / "limits.csv", index=False, float_format="%.4f")
     print(table.groupby("cells").mean(numeric_only=True).round(3).to_string())
     figure, axes = plt.subplots(
         1, 3, figsize=(9, 3.1), sharex=True, sharey=True, layout="constrained"
     )
+    types, components = shown
+    colours = pd.factorize(types)[0]
     for axis, (name, z) in zip(axes, components.items(), strict=True):
-        axis.scatter(z[:, 0], z[:, 1], c=pd.factorize(y[real])[0], cmap="tab10", s=4, linewidths=0)
+        axis.scatter(z[:, 0], z[:, 1], c=colours, cmap="tab10", s=4, linewidths=0)
         axis.set(title=name, xticks=[], yticks=[], xlabel="component 1")
     axes[0].set_ylabel("component 2")
     figure.savefig(HERE / "_static" / "limits.png", dpi=110)

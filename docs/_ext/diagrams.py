@@ -78,7 +78,7 @@ def draw(chart: Chart, path: Path) -> None:
     axes.axis("off")
     boxes = {}
     for name, (x, y) in at.items():
-        label = "\n".join(textwrap.fill(part, 18) for part in chart.labels[name].split("\n"))
+        label = "\n".join(_short(part) for part in chart.labels[name].split("\n"))
         height = 0.17 * (label.count("\n") + 1) + 0.11
         width = max(0.6, 0.085 * max(map(len, label.split("\n"))) + 0.12)
         style = "round,pad=0,rounding_size=0.12" if name in chart.rounded else "square,pad=0"
@@ -105,6 +105,13 @@ def draw(chart: Chart, path: Path) -> None:
             )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", facecolor="white", metadata={"Date": None})
+
+
+def _short(text: str) -> str:
+    """Break a label of more than 18 letters, after an underscore if it has no space."""
+    if len(text) > 18 and " " not in text:
+        return text.replace("_", "_\n", 1)
+    return textwrap.fill(text, 18)
 
 
 def read(app: Any, docname: str, source: list[str]) -> None:

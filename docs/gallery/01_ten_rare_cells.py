@@ -10,7 +10,7 @@ and with new cells, and tested on all real cells that it has not seen.
 # The cells come with scanpy: log1p values of 765 genes, ten types. Half of each type is for
 # training, and of the three rare types no more than ten cells; all else is for testing.
 
-import numpy as np
+import matplotlib.pyplot as plt
 import pandas as pd
 import scanpy as sc
 from imblearn.ensemble import BalancedRandomForestClassifier
@@ -50,7 +50,8 @@ called = {
 # With new cells
 # --------------
 #
-# One line. The real cells come first and unchanged; ``obs["is_synthetic"]`` tells the new ones.
+# One line. The real cells come first and unchanged; ``obs["is_synthetic"]`` tells the new ones. The
+# warning is about a type that was rare to begin with.
 
 more = oversample_adata(train, "bulk_labels", random_state=0)
 forest = RandomForestClassifier(random_state=0).fit(more.X, more.obs["bulk_labels"])
@@ -81,10 +82,17 @@ report.round(2)
 # Look at them
 # ------------
 #
-# Synthetic cells in pale colours lie around the real ones of their type.
+# The ten real cells of each rare type over the new ones made from them, and all other cells.
 
-axes = plotting.umap_by_class(more, label_key="bulk_labels", n_columns=5)
+new = more.obs["is_synthetic"].to_numpy()
+names = more.obs["bulk_labels"].astype(str).to_numpy()
+real_xy, new_xy = plotting.joint_umap(more.X[~new].toarray(), more.X[new].toarray())
+figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+for axis, name in zip(axes, rare, strict=True):
+    axis.scatter(*real_xy.T, s=4, color="#d5dade", linewidths=0)
+    axis.scatter(*new_xy[names[new] == name].T, s=8, color="#2f7fb8", alpha=0.4, linewidths=0)
+    axis.scatter(*real_xy[names[~new] == name].T, s=40, color="#d1603d", edgecolors="black")
+    axis.set(title=name, xticks=[], yticks=[])
 
 # %%
 # They are made for training classifiers, and vary less than real cells: :doc:`/limits`.
-np.round(more.X[more.obs["is_synthetic"].to_numpy()][:3, :5].toarray(), 2)

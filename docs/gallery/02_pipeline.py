@@ -10,6 +10,7 @@ parameter, and how donors are passed on.
 # %%
 import tempfile
 import time
+import warnings
 
 import scanpy as sc
 import sklearn
@@ -19,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validat
 
 from scdiff_augment import DiffusionOversampler
 
+warnings.filterwarnings("ignore", message="class .* 4 real cells")  # see the first example
 cells = sc.datasets.pbmc68k_reduced().raw.to_adata()
 X, y = cells.X.toarray(), cells.obs["bulk_labels"].astype(str).to_numpy()
 folds = StratifiedKFold(2, shuffle=True, random_state=0)
@@ -66,7 +68,9 @@ print(f"together {seconds:.0f} s")
 donors = cells.obs["phase"].astype(str).to_numpy()
 with sklearn.config_context(enable_metadata_routing=True):
     sampler = DiffusionOversampler(random_state=0).set_fit_resample_request(donor=True)
-    pipeline = Pipeline([("sampler", sampler), ("classifier", LogisticRegression(C=0.01))])
+    pipeline = Pipeline(
+        [("sampler", sampler), ("classifier", LogisticRegression(C=0.01, max_iter=2000))]
+    )
     found = cross_validate(
         pipeline, X, y, cv=folds, scoring="f1_macro", params={"donor": donors},
         return_estimator=True,

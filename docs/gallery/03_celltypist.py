@@ -8,12 +8,15 @@ ones.
 """
 
 # %%
+import warnings
+
 import pandas as pd
 import scanpy as sc
 from sklearn.metrics import f1_score
 
 from scdiff_augment import CellTypistClassifier, oversample_adata
 
+warnings.filterwarnings("ignore", message="class .* 4 real cells")  # see the first example
 cells = sc.datasets.pbmc68k_reduced().raw.to_adata()
 rare = ["CD14+ Monocyte", "CD19+ B", "CD56+ NK"]
 

@@ -34,7 +34,7 @@ split:
   kind: rare_cell_draw
   rare: [CD14+ Monocyte, CD19+ B, CD56+ NK]
   n: 10
-  n_other: 250
+  n_other: null
   draws: 2
 n_genes: 765
 strategies: [none, class_weight, diffusion, oracle]
