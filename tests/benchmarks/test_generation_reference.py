@@ -88,6 +88,8 @@ def test_units_are_one_for_each_strategy_so_that_a_new_one_computes_itself_alone
     assert len({u["name"] for u in found}) == len(found)
     fewer = study.units(config_of(sizes=[5], strategies=["pooled"]), [cells])
     assert all(unit in found for unit in fewer)
+    unweighted = study.units(config_of(classifiers=["knn", "lda"]), [cells])
+    assert not any(u["strategy"] == "pooled_weights" for u in unweighted)
 
 
 @pytest.fixture(scope="module")

@@ -123,8 +123,15 @@ def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, An
         for rare in _types(data, group, into, p.least)
         for n in p.sizes
         for strategy in p.strategies
-        if n or strategy != "target_augmented"  # which has nothing to learn the type from
+        if _applies(strategy, n, p.classifiers)
     ]
+
+
+def _applies(strategy: str, n: int, classifiers: Sequence[str]) -> bool:
+    """Whether there is something to learn the type from, and to be weighted."""
+    if strategy == "pooled_weights":
+        return any(name in CLASSIFIERS and CLASSIFIERS[name].weights for name in classifiers)
+    return n > 0 or strategy != "target_augmented"
 
 
 def _targets(data: Dataset, p: Parameters) -> list[tuple[str, str]]:
