@@ -117,12 +117,14 @@ def test_every_strategy_is_scored_by_the_classifiers_that_it_can_have(rows):
 
 def test_moved_cells_are_nearer_to_the_target_than_pooled_ones(rows):
     cells = rows[rows["kind"] == "cells"].set_index("strategy")
+    assert cells.loc["borrowed_alone", "r2"] > cells.loc["pooled", "r2"]
     assert set(cells.index) == {
         "target_augmented",
         "pooled",
         "combat",
         "mean_shift",
         "borrowed",
+        "borrowed_alone",
         "oracle",
     }
     for name in ("combat", "mean_shift", "borrowed", "oracle"):

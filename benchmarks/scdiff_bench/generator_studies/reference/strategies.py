@@ -176,6 +176,12 @@ def borrowed(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
     return Training(X, y, fold.test_X, made=new[y[len(fold.X) :] == fold.rare])
 
 
+def borrowed_alone(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
+    """Train on all cells and new ones of the type alone, up to the target batch's largest."""
+    largest = int(np.unique(fold.y[fold.inside], return_counts=True)[1].max())
+    return borrowed(fold, seed, {**sampler, "sampling_strategy": {fold.rare: largest}})
+
+
 def oracle(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
     """Train on all cells and on those of the type that the target batch was deprived of."""
     y = np.append(fold.y, np.full(len(fold.held_X), fold.rare))
@@ -192,6 +198,7 @@ STRATEGIES = {
     "harmony_mapped": Entry("Harmony, test cells mapped", harmony_mapped),
     "harmony": Entry("Harmony (sees test cells)", harmony, sees_test=True),
     "borrowed": Entry("pooled + cells borrowed into the target", borrowed),
+    "borrowed_alone": Entry("the same, of the type alone", borrowed_alone),
     "oracle": Entry("oracle", oracle, control=True),
 }
 """In the order of tables."""

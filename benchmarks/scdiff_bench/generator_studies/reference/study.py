@@ -36,7 +36,7 @@ LDA, BALANCED_FOREST = "lda", "balanced_forest"
 TITLES = {LDA: "LDA, equal priors", BALANCED_FOREST: "balanced forest"}
 """Classifiers of the study beside those of the catalogue."""
 
-SAMPLED = ("target_augmented", "borrowed")
+SAMPLED = ("target_augmented", "borrowed", "borrowed_alone")
 """Strategies that draw cells with `DiffusionOversampler`."""
 
 SPACE_FREE = ("knn", LDA, "logistic_regression")

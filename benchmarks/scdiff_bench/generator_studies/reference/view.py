@@ -30,7 +30,8 @@ NOTES = [
     "F1 is that of the type on test cells of the target batch. Macro-F1 is over all types there, "
     "some of which have one or two test cells.",
     "“Borrowed” is DiffusionOversampler(into=target batch) with its defaults, on the pooled cells: "
-    "every class of the target batch is filled up to its largest, and the reference's cells stay.",
+    "every class of the target batch is filled up to its largest, and the reference's cells stay. "
+    "“Of the type alone” fills no other class.",
     "Harmony corrects 50 principal components of training and test cells together: it must be run "
     "again for every new sample. “Test cells mapped” corrects training cells alone; a test cell "
     "moves as its 15 nearest training cells of the target batch did. Neither has values of genes, "
@@ -185,7 +186,9 @@ def _dots(figure: Figure, scores: pd.DataFrame, panels: pd.DataFrame) -> None:
         mean = here.groupby(["strategy", "classifier"])["f1"].mean()
         for (name, classifier), value in mean.items():
             entry = STRATEGIES[str(name)]
-            colour = DIFFUSION if name == OURS else GAUSSIAN if entry.sees_test else QUIET
+            colour = (
+                DIFFUSION if str(name).startswith(OURS) else GAUSSIAN if entry.sees_test else QUIET
+            )
             ax.scatter(
                 value,
                 shown.index(str(name)),
