@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adata.in_memory import oversample_adata
+    from .adata.reference import join_reference
     from .celltypist_classifier import CellTypistClassifier
     from .codec.autoencoder import AutoEncoder
     from .codec.scimilarity import SCimilarityEncoder
@@ -27,6 +28,7 @@ __all__ = [
     "SCimilarityEncoder",
     "as_blocks",
     "distributed",
+    "join_reference",
     "oversample_adata",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "SCimilarityEncoder": ".codec.scimilarity",
     "as_blocks": ".streaming.block_readers",
     "distributed": ".compute.processes",
+    "join_reference": ".adata.reference",
     "oversample_adata": ".adata",
 }
 

@@ -24,9 +24,12 @@ from scdiff_augment.compute.devices import device_of
 from scdiff_augment.compute.progress import progress
 from scdiff_augment.compute.randomness import Randomness
 from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.conditions.borrowed_changes import Change, cells_moved, changes_into
+from scdiff_augment.conditions.combinations import combinations_of
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
+from scdiff_augment.conditions.effects_into import EffectsInto
 from scdiff_augment.conditions.training_cells import TrainingCells
-from scdiff_augment.conditions.unseen_combinations import learn_effects
+from scdiff_augment.conditions.unseen_combinations import Effects, Source, learn_effects
 from scdiff_augment.diffusion.denoiser import Denoiser
 from scdiff_augment.diffusion.mixture import clusters
 from scdiff_augment.expression.advice import advice_on, note_on
@@ -293,6 +296,7 @@ class LatentDiffusion(BaseEstimator):
         *,
         sample_weight: ArrayLike | None = None,
         within: Mapping[str, ArrayLike] | None = None,
+        into: Any = None,
     ) -> Self:
         """Learn to steer towards the classes of one more annotation.
 
@@ -320,6 +324,12 @@ class LatentDiffusion(BaseEstimator):
             that it was seen in, moved by what the treatment changes in the other types, of which
             similar ones count more (kriging over the types' mean latents).
             ``history_["notes"]`` names each combination and the weights.
+        into : class of this condition, optional
+            With `within`: the class that cells are going to be drawn as, such as a batch with few
+            cells. A type that it has few cells of, or none, is then drawn as in all other classes
+            and moved to a mean that is estimated from the type's own cells there and from what the
+            other types change (kriging), by their precision (empirical Bayes). Combinations with
+            the other classes are drawn as without `within`.
 
         Returns
         -------
@@ -330,8 +340,8 @@ class LatentDiffusion(BaseEstimator):
         ------
         ValueError
             If `name` is no name or one of a column that marks synthetic cells, labels are missing
-            or of another number than the cells, `within` does not name one known condition, or the
-            model holds no cells and `X` is not given.
+            or of another number than the cells, `within` does not name one known condition, `into`
+            is no class or given without `within`, or the model holds no cells and `X` is not given.
         """
         self._require_fitted()
         require_condition_name(name)
@@ -351,6 +361,12 @@ class LatentDiffusion(BaseEstimator):
         classes = np.unique(np.asarray(labels))
         self.conditions_.require_same_groups(name, classes)
         outer = None if within is None else groups_of(name, within, len(z), self.conditions_)
+        if into is not None and outer is None:
+            raise ValueError(
+                f"into={into!r} says which class of '{name}' types are moved to, so it needs the "
+                f"types: add_condition('{name}', labels, within={{'cell_type': types}}, into=...)."
+            )
+        code = None if into is None else int(class_codes(name, [into], classes)[0])
         with bounded_threads(self.n_jobs), processes.on_device(device_of(self.device)):
             width = self.width if self.classifier_steps else None
             target = torch.from_numpy(codes)
@@ -365,11 +381,28 @@ class LatentDiffusion(BaseEstimator):
                 classifier, z, target, weight, self.ladder_, self.classifier_steps, generator
             )
             losses = self._watch(steps, self.classifier_steps, f"condition {name}")
-            effects, transferred = None, []
-            if outer is not None:
+            effects: Effects | EffectsInto | None = None
+            sources: Sequence[Source | Change] = []
+            if outer is not None and code is None:
                 effects, sources = learn_effects(*outer, z, codes, len(classes))
-                names = self.conditions_[outer.name], classes
-                transferred = [source.describe(name, outer.name, *names) for source in sources]
+            elif outer is not None and code is not None:
+                seen = combinations_of(z, outer.codes, outer.n_groups, codes, len(classes))
+                changes = changes_into(seen, code)
+                sources = [change for change in changes if change.origin]
+                both = outer.codes * len(classes) + codes
+                if X is None and cells is not None:
+                    pieces = cells.pieces(name, both)
+                else:
+                    pieces = self._pieces(X, z.numpy(), both)
+                own = cells_moved(pieces, len(classes), changes, (outer.name, name))
+                tables = {**known, name: gene_effects}
+                genes = self.codec_.class_gene_effects(own, outer.n_groups, tables)
+                centres = self.conditions_.learnt[outer.name].classifier.mixture.means
+                effects = EffectsInto.of(outer.name, changes, centres, genes)
+        transferred = []
+        if outer is not None:
+            names = self.conditions_[outer.name], classes
+            transferred = [source.describe(name, outer.name, *names) for source in sources]
         before = self.history_.get(f"carried:{name}", [])
         notes = [note for note in self.history_["notes"] if note not in before]
         self.history_ |= {"notes": notes + transferred, f"carried:{name}": transferred}
@@ -846,6 +879,11 @@ class LatentDiffusion(BaseEstimator):
             # A gradient of weight below 1 leads part of the way to a class; its genes follow.
             gene_effects={
                 name: learnt[name].gene_effects * min(scales[name], 1.0) for name in request.classes
+            },
+            combined_effects={
+                name: effects.table() * min(scales[name], 1.0)
+                for name in request.combined
+                if isinstance(effects := learnt[name].effects, EffectsInto)
             },
             guidance=scales,
             interval=require_interval(guidance_interval),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +22,11 @@ from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blo
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
 from scdiff_augment.oversampling.rare_types import warn_of_few
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
+from scdiff_augment.oversampling.target_batch import (
+    cells_wanted,
+    require_change,
+    target_of,
+)
 from scdiff_augment.sampling.requests import require_interval
 from scdiff_augment.streaming.block_readers import as_blocks
 from scdiff_augment.streaming.block_sizes import cells_per_block
@@ -90,6 +97,14 @@ class DiffusionOversampler(GenerativeOverSampler):
         A rejection classifier: an unfitted scikit-learn classifier that is fitted on the real
         cells and rejects new cells that it assigns to another class. They are drawn again, up to
         10 times; counts stay exact.
+
+    into : label, default=None
+        The batch that new cells are made for, of those in ``fit_resample(X, y, batch=batch)``; or
+        the donor, where donors are given. `sampling_strategy` then counts classes in that batch,
+        and classes that it lacks are made, too. A class that it has few cells of, or none, is
+        drawn as in the other batches and moved: by what the way there changes in other classes,
+        and by the cells of its own, weighed by their precision. ``history_["notes"]`` says so
+        class by class. None spreads new cells over batches as the real ones are.
 
     generator : LatentDiffusion, default=None
         A pretrained model: only the classes are learnt here (and a decoder, where the genes
@@ -207,6 +222,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
         "balance": [Interval(numbers.Real, 0, 1, closed="both")],
         "judge": [HasMethods(["fit", "predict"]), None],
+        "into": [str, numbers.Real, None],
         "generator": [LatentDiffusion, None],
         "on_overlap": [StrOptions({"warn", "raise", "ignore"})],
     }
@@ -225,6 +241,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         temperature: float = 0.7,
         balance: float = 0.5,
         judge: Any = None,
+        into: Any = None,
         generator: LatentDiffusion | None = None,
         on_overlap: str = "warn",
         sampler: str = "dpm++",
@@ -251,6 +268,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         self.temperature = temperature
         self.balance = balance
         self.judge = judge
+        self.into = into
         self.generator = generator
         self.on_overlap = on_overlap
         self.sampler = sampler
@@ -286,7 +304,8 @@ class DiffusionOversampler(GenerativeOverSampler):
             Donor and batch of each cell. Each becomes a condition of its own: new cells of a class
             are spread over its donors and batches as its real cells are, and steered there;
             ``annotations_`` says which. In pipelines they are routed as scikit-learn's metadata:
-            ``set_fit_resample_request(donor=True)``.
+            ``set_fit_resample_request(donor=True)``. With `into` it is one of the two, and new
+            cells are of the batch or donor that `into` names.
 
         Returns
         -------
@@ -300,7 +319,8 @@ class DiffusionOversampler(GenerativeOverSampler):
         TypeError
             If X is an AnnData; `oversample_adata` takes those.
         ValueError
-            If X holds NaN or infinity, contradicts `expression`, or y has one class.
+            If X holds NaN or infinity, contradicts `expression`, or y has one class; if no cell is
+            of the batch that `into` names, or how a class differs there cannot be known.
         """
         refuse_anndata(X)
         require_labels(y)
@@ -318,15 +338,14 @@ class DiffusionOversampler(GenerativeOverSampler):
         require_interval(self.guidance_interval)
         few = warn_of_few(y, self.sampling_strategy_)
         model = self._model_of(X, y, weight, random_state)
-        for name, labels in {"y": y, **annotations}.items():
-            model.add_condition(name, labels)
+        self.learn_conditions(model, y, annotations)
         self.generator_, self.history_ = model, model.history_
         self.history_["notes"] += few
         rng = np.random.default_rng(random_state.randint(2**31 - 1))
 
         def draw(labels: NDArray) -> Any:
             like = start_cells(y, labels, rng)  # a real cell of the class for each new one
-            self.annotations_ = {name: values[like] for name, values in annotations.items()}
+            self.annotations_ = self.annotations_of_new(annotations, like)
             self.synthetic_source_ = like if self.strength < 1 else np.full(len(like), -1)
             wanted = {"y": labels, **self.annotations_}
             self.synthetic_factor_ = np.ones(len(labels))
@@ -383,13 +402,66 @@ class DiffusionOversampler(GenerativeOverSampler):
     def _reads_blocks(self) -> bool:
         return self.generator is None and self.judge is None
 
-    def classes_to_make(self, y: NDArray) -> NDArray:
+    @property
+    def _sampling_type(self) -> str:
+        """Which cells imbalanced-learn counts: all, or none where they are counted in a batch."""
+        return "over-sampling" if self.into is None else "bypass"
+
+    def _cells_wanted(self, y: NDArray, annotations: Mapping[str, NDArray]) -> dict[Any, int]:
+        if self.into is None:
+            return super()._cells_wanted(y, annotations)
+        target = target_of(self.into, annotations)
+        wanted = cells_wanted(self.sampling_strategy, y, target)
+        require_change(y, annotations[target.name], target, wanted)
+        return wanted
+
+    def learn_conditions(
+        self, model: LatentDiffusion, y: NDArray, annotations: Mapping[str, NDArray]
+    ) -> None:
+        """Let a model learn the classes, and the donors or batches, of the cells of its `fit`.
+
+        Parameters
+        ----------
+        model : LatentDiffusion
+            Fitted; its conditions are added to.
+        y : ndarray of shape (n_cells,)
+            Class of each cell.
+        annotations : mapping of str to ndarray of shape (n_cells,)
+            "donor" and "batch" of each cell, where they are given.
+        """
+        model.add_condition("y", y)
+        within = None if self.into is None else {"y": y}
+        for name, labels in annotations.items():
+            model.add_condition(name, labels, within=within, into=self.into)
+
+    def annotations_of_new(
+        self, annotations: Mapping[str, NDArray], like: NDArray[np.intp]
+    ) -> dict[str, NDArray]:
+        """Return donors and batches of new cells: the one that is wanted, or those of real cells.
+
+        Parameters
+        ----------
+        annotations : mapping of str to ndarray of shape (n_cells,)
+            Those of the real cells.
+        like : ndarray of shape (n_new,)
+            The real cell that each new one is distributed like.
+        """
+        if self.into is None:
+            return {name: values[like] for name, values in annotations.items()}
+        target = target_of(self.into, annotations)
+        return {target.name: np.repeat(annotations[target.name][target.inside][:1], len(like))}
+
+    def classes_to_make(
+        self, y: NDArray, annotations: Mapping[str, NDArray] = MappingProxyType({})
+    ) -> NDArray:
         """Check the parameters and find the class of each cell that is to be made.
 
         Parameters
         ----------
         y : ndarray of shape (n_cells,)
             Class of each real cell.
+        annotations : mapping of str to ndarray of shape (n_cells,), optional
+            "donor" and "batch" of each real cell, where they are given.
 
         Returns
         -------
@@ -398,12 +470,14 @@ class DiffusionOversampler(GenerativeOverSampler):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or a class is too small for `strength`.
+            If a parameter is out of range, a class is too small for `strength`, or nothing is known
+            of it in the batch that `into` names.
         """
         self._validate_params()
         require_interval(self.guidance_interval)
-        wanted = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
-        self.sampling_strategy_ = wanted
+        counted = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
+        self.sampling_strategy_ = counted
+        wanted = self.sampling_strategy_ = self._cells_wanted(y, annotations)
         self._require_two_cells(y)
         return np.repeat(np.array(list(wanted), dtype=y.dtype), list(wanted.values()))
 

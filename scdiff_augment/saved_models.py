@@ -30,7 +30,7 @@ from scdiff_augment.expression.scales import FROM_START, Scale
 
 from .results_version import versions
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever an older version could not read what this one writes."""
 
 OLDEST = 4

@@ -79,7 +79,7 @@ def oversample_to_store(
     y = labels_of(obs, label_key).to_numpy()
     given = {name: key for name, key in keys.items() if key is not None}
     annotations = {name: labels_of(obs, key).to_numpy() for name, key in given.items()}
-    labels = sampler.classes_to_make(y)
+    labels = sampler.classes_to_make(y, annotations)
     counts = None if layer == COUNTS else _counts_beside(source)
     used, content, notes = _used_cells(blocks, sampler.expression, counts)
     warn_of_real_values(
@@ -120,12 +120,12 @@ def oversample_to_store(
     seed = int(generators(sampler.random_state)[0].integers(2**32))  # a random_state, too
     with CellStore(out, layout, made_from, seed, overwrite=overwrite) as store:
         like = start_cells(y[used], labels, np.random.default_rng(store.seed))
-        new = {name: values[used][like] for name, values in annotations.items()}
+        used_annotations = {name: values[used] for name, values in annotations.items()}
+        new = sampler.annotations_of_new(used_annotations, like)
         near = np.flatnonzero(used)[like]
         model = drawn = None
         if len(labels):
-            truth = {name: values[used] for name, values in annotations.items()}
-            model = _model(store, blocks.where(used), y[used], truth, sampler)
+            model = _model(store, blocks.where(used), y[used], used_annotations, sampler)
             model.history_["notes"] += few
             drawn = _plan(model, {"y": labels, **new}, sampler, store.folder, blocks, near)
             sampler.generator_, sampler.history_, sampler.annotations_ = model, model.history_, new
@@ -223,8 +223,7 @@ def _model(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "X looks like expression")  # said before, and more
             learnt.fit(cells, groups=y, sample_weight=weight)
-        for name, labels in {"y": y, **annotations}.items():
-            learnt.add_condition(name, labels)
+        sampler.learn_conditions(learnt, y, annotations)
         learnt.save(folder)
     model = LatentDiffusion.load(folder, random_state=store.seed)
     return model.set_params(device=sampler.device, n_jobs=sampler.n_jobs, verbose=sampler.verbose)

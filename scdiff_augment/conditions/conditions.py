@@ -14,6 +14,7 @@ from scdiff_augment.compute.layers import State, within
 from scdiff_augment.diffusion.classifier import LatentClassifier
 from scdiff_augment.expression.checks import require_codes
 
+from .effects_into import EffectsInto
 from .unseen_combinations import Effects
 
 
@@ -29,14 +30,14 @@ class LearntCondition:
         Whose gradients lead to a class.
     gene_effects : Tensor of shape (n_classes, n_genes)
         What each class has of its own in each gene, beyond what the latent tells.
-    effects : Effects or None
-        What its classes change within those of another condition.
+    effects : Effects, EffectsInto or None
+        What its classes, or one of them, change within those of another condition.
     """
 
     classes: NDArray
     classifier: LatentClassifier
     gene_effects: Tensor
-    effects: Effects | None = None
+    effects: Effects | EffectsInto | None = None
 
     def to_state(self) -> State:
         """Return what storage keeps, but for `classes` and `gene_effects`."""
@@ -57,9 +58,13 @@ class LearntCondition:
         """Build the condition that `to_state` described."""
         moved = within(tensors, "effects.")
         own = {k: v for k, v in tensors.items() if not k.startswith("effects.")}
-        effects = None
+        effects: Effects | EffectsInto | None = None
         if meta["within"] is not None:
-            effects = Effects.blank(meta["within"], tuple(moved["shift"].shape))
+            if "into" in moved:
+                shape = *moved["shift"].shape, moved["genes"].shape[1]
+                effects = EffectsInto.blank(meta["within"], *shape)
+            else:
+                effects = Effects.blank(meta["within"], tuple(moved["shift"].shape))
             effects.load_state_dict(moved)
         return cls(classes, LatentClassifier.from_state(meta, own), gene_effects, effects)
 

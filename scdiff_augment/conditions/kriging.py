@@ -101,3 +101,20 @@ def kriging_weights(field: Field | None, places: Array, place: Array, noise: Arr
     system[:n, :n] = covariance[:n, :n] + np.diag(noise)
     system[n, n] = 0
     return np.linalg.solve(system, np.append(covariance[:n, n], 1.0))[:n]
+
+
+def kriging_variance(
+    field: Field, places: Array, place: Array, noise: Array, weights: Array
+) -> float:
+    """Mean squared error of the prediction at `place` by these weights, per dimension.
+
+    Parameters
+    ----------
+    field, places, place, noise
+        As in `kriging_weights`.
+    weights : ndarray of shape (n,)
+        Those that it gave.
+    """
+    covariance = field.covariance(squared_distances(np.vstack([places, place])))
+    contrast = np.append(weights, -1.0)
+    return float(contrast @ covariance @ contrast + weights**2 @ noise)

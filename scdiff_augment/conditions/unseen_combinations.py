@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .kriging import Array, fit_field, kriging_weights
+from .combinations import Array, combinations_of
+from .kriging import fit_field, kriging_weights
 
 
 class Source(NamedTuple):
@@ -99,15 +100,7 @@ def learn_effects(
         Class of each cell.
     n_classes : int
     """
-    points = z.numpy().astype(np.float64)
-    combination = groups * n_classes + codes
-    count = np.bincount(combination, minlength=n_groups * n_classes)
-    mean = np.zeros((len(count), points.shape[1]))
-    np.add.at(mean, combination, points)
-    mean /= np.maximum(count, 1)[:, None]
-    freedom = max(len(points) - np.count_nonzero(count), 1)
-    variance = float(((points - mean[combination]) ** 2).sum() / points.shape[1] / freedom)
-    means, sizes = mean.reshape(n_groups, n_classes, -1), count.reshape(n_groups, n_classes)
+    means, sizes, variance = combinations_of(z, groups, n_groups, codes, n_classes)
     base = np.where(sizes > 0, np.arange(n_classes), -1)
     shift = np.zeros(means.shape)
     sources = []

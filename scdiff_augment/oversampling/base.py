@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,7 +57,7 @@ class GenerativeOverSampler(BaseOverSampler):
         y : array-like of shape (n_cells,)
             Class of each cell.
         **params : dict
-            Passed on as imbalanced-learn does.
+            What `fit_resample` takes by keyword.
 
         Returns
         -------
@@ -66,7 +66,10 @@ class GenerativeOverSampler(BaseOverSampler):
         """
         refuse_anndata(X)
         require_labels(y)
-        return super().fit(X, y, **params)
+        super().fit(X, y, **params)
+        labels = check_target_type(y)
+        self.sampling_strategy_ = self._cells_wanted(labels, _annotations(params, len(labels)))
+        return self
 
     @abstractmethod
     def _fit_model(
@@ -83,6 +86,10 @@ class GenerativeOverSampler(BaseOverSampler):
         `annotations` hold further labels of the cells, for subclasses whose `fit_resample` takes
         them by keyword.
         """
+
+    def _cells_wanted(self, y: NDArray, annotations: Mapping[str, NDArray]) -> dict[Any, int]:
+        """How many cells of each class are made; as imbalanced-learn found it for all of y."""
+        return self.sampling_strategy_
 
     def _reads_blocks(self) -> bool:
         """Whether `_fit_model` takes a CSR matrix, and its function gives one."""
@@ -110,11 +117,8 @@ class GenerativeOverSampler(BaseOverSampler):
     def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:
         for name in self._of_a_call:
             self.__dict__.pop(name, None)  # of an earlier call
-        annotations = {
-            name: require_annotation(name, values, len(y))
-            for name, values in params.items()
-            if values is not None
-        }
+        annotations = _annotations(params, len(y))
+        self.sampling_strategy_ = self._cells_wanted(y, annotations)
         wanted = [label for label, n in self.sampling_strategy_.items() for _ in range(n)]
         if not wanted:
             return X.copy(), y.copy()
@@ -152,6 +156,14 @@ class GenerativeOverSampler(BaseOverSampler):
         if np.prod(X.shape, dtype=float) > LARGE and self._reads_blocks():
             return X.tocsr()
         return np.ascontiguousarray(X.toarray())
+
+
+def _annotations(params: Mapping[str, Any], n_cells: int) -> dict[str, NDArray]:
+    return {
+        name: require_annotation(name, values, n_cells)
+        for name, values in params.items()
+        if values is not None
+    }
 
 
 def kind_of_matrix(X: Any) -> str:

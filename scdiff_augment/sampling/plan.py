@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class SamplingPlan:
         Of the conditions that steer.
     gene_effects : mapping of str to Tensor of shape (n_classes, n_genes)
         What classes have of their own in each gene, by condition.
+    combined_effects : mapping of str to Tensor of shape (n_rows, n_genes)
+        What combinations with another condition have beyond that, by condition.
     guidance : mapping of str to float
         Weight of each condition's gradient.
     interval : (low, high) or None
@@ -71,6 +73,7 @@ class SamplingPlan:
     overdispersion: float
     device: str = "cpu"
     n_jobs: int | None = None
+    combined_effects: Mapping[str, Tensor] = field(default_factory=dict)
 
     def latents(self, request: Request, generator: torch.Generator) -> Tensor:
         """Draw latents, (n_cells, n_latent)."""
@@ -97,7 +100,9 @@ class SamplingPlan:
 
     def gene_shift(self, request: Request) -> Tensor | None:
         """Return what the cells' classes add in each gene, (n_cells, n_genes), if they do."""
-        return shift_of(self.gene_effects, request.classes)
+        shift = shift_of(self.gene_effects, request.classes)
+        more = shift_of(self.combined_effects, request.combined)
+        return shift if more is None or shift is None else shift.add_(more)
 
     def on(self, device: torch.device) -> SamplingPlan:
         """Return the same plan with all but the codec on a device."""
@@ -106,6 +111,7 @@ class SamplingPlan:
             denoiser=copy.deepcopy(self.denoiser).to(device),
             classifiers={k: copy.deepcopy(c).to(device) for k, c in self.classifiers.items()},
             gene_effects={name: table.to(device) for name, table in self.gene_effects.items()},
+            combined_effects={name: t.to(device) for name, t in self.combined_effects.items()},
             sigmas=self.sigmas.to(device),
             spread=self.spread.to(device),
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scdiff_augment.conditions.conditions import Conditions, class_codes
+from scdiff_augment.conditions.effects_into import EffectsInto
 
 GUIDANCE = 1.25
 """Guidance scale of `LatentDiffusion.sample`: with it, classifiers trained on other real cells
@@ -39,6 +40,8 @@ class Request:
         Latents to start from; None starts from noise alone.
     asked : dict of str to Tensor of shape (n_cells,)
         Class of each cell in every condition that was named, those of guidance scale 0 too.
+    combined : dict of str to Tensor of shape (n_cells,)
+        Row of each cell in the genes of a condition's combinations with another, by condition.
     """
 
     n_cells: int
@@ -48,6 +51,7 @@ class Request:
     classes: dict[str, Tensor] = field(default_factory=dict)
     start: Tensor | None = None
     asked: dict[str, Tensor] = field(default_factory=dict)
+    combined: dict[str, Tensor] = field(default_factory=dict)
 
     def part(self, rows: slice) -> Request:
         """Return the request for consecutive cells alone, with tensors of its own."""
@@ -63,6 +67,7 @@ class Request:
             {name: cut(codes) for name, codes in self.classes.items()},
             cut(self.start),
             {name: cut(codes) for name, codes in self.asked.items()},
+            {name: cut(rows_) for name, rows_ in self.combined.items()},
         )
 
     def on(self, device: torch.device) -> Request:
@@ -73,6 +78,7 @@ class Request:
             steering={name: steer.to(device) for name, steer in self.steering.items()},
             shift=None if self.shift is None else self.shift.to(device),
             classes={name: codes.to(device) for name, codes in self.classes.items()},
+            combined={name: rows.to(device) for name, rows in self.combined.items()},
             start=None if self.start is None else self.start.to(device),
         )
 
@@ -174,7 +180,7 @@ def request_of(
         If no group shows what a class would change.
     """
     wanted = {name: codes for name, codes in asked.items() if scales[name] > 0}
-    targets, steering, shift = dict(wanted), {}, None
+    targets, steering, combined, shift = dict(wanted), {}, {}, None
     for name, labels in wanted.items():
         effects = conditions.learnt[name].effects
         if effects is None or effects.within not in wanted:
@@ -191,7 +197,9 @@ def request_of(
             )
         targets[name], steering[name] = base, steer.float()
         shift = moved if shift is None else shift + moved
-    return Request(n_cells, targets, steering, shift, wanted, start, dict(asked))
+        if isinstance(effects, EffectsInto):
+            combined[name] = effects.rows(groups, labels)
+    return Request(n_cells, targets, steering, shift, wanted, start, dict(asked), combined)
 
 
 def require_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -308,6 +308,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "paul15": _shared("paul15"),
     "pancreas_endocrinogenesis": _shared("pancreas_endocrinogenesis"),
     "kang_ifnb_small_counts": _shared("kang_ifnb_small_counts"),
+    "pbmc_chemistry": _shared("pbmc_chemistry"),
     "kang_ifnb_condition": _shared("kang_ifnb_small_counts", "condition", "kang_ifnb_condition"),
 }
 

@@ -22,6 +22,7 @@ from scdiff_augment.cli.model_folders import load, require_model
 from scdiff_augment.cli.name_lookup import listed, matching_value, parse_pairs
 from scdiff_augment.cli.output import replacing, write_cells
 from scdiff_augment.cli.parallel import cluster
+from scdiff_augment.cli.reference_inputs import Reference, target_batch
 from scdiff_augment.cli.terminal import Terminal
 
 EXAMPLES = """Examples:
@@ -48,6 +49,16 @@ scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
 # with a model fitted on other cells, starting from the real cells of each class
 scdiff-augment oversample heldout.h5ad more.h5ad --label-key cell_type \\
     --model model --strength 0.5
+
+\b
+# cells of one study, also of types that only other studies have
+scdiff-augment oversample cells.h5ad more.h5ad --label-key cell_type \\
+    --batch-key study --into mine
+
+\b
+# the same, with the other cells in a file of their own and other names of types
+scdiff-augment oversample mine.h5ad more.h5ad --label-key cell_type \\
+    --reference atlas.h5ad --label-map names.csv
 """
 
 STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
@@ -89,6 +100,31 @@ def oversample(
         typer.Option(help="Column of obs: distribute new cells over donors like real ones."),
     ] = None,
     batch_key: Annotated[str | None, typer.Option(help="The same, for batches.")] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            help="Make cells for this batch (or donor) alone: classes are counted in it, and those "
+            "that it lacks are borrowed from the others. [default with --reference: mine]"
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Further real cells to borrow from; genes are matched by name. Its column "
+            "--batch-key, if it has one, tells its batches apart. OUT has them after CELLS."
+        ),
+    ] = None,
+    reference_label_key: Annotated[
+        str | None,
+        typer.Option(help="Column of obs with the classes of --reference. [default: --label-key]"),
+    ] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table (.csv, .tsv) with the columns reference and own: what classes of "
+            "--reference are called in CELLS."
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -170,7 +206,15 @@ def oversample(
                 f"{option} concerns training, but --model is already trained. Leave one of them "
                 f"out."
             )
+    others = Reference(reference, reference_label_key, label_map)
+    others.check()
     chunked = writes_in_chunks(out, n_entries(cells, layer), stream, scheduler)
+    if chunked and reference is not None:
+        raise ValueError(
+            "--reference cannot be combined with writing in chunks (--stream, --scheduler, or a "
+            "large file) yet. Use --no-stream without --scheduler, or write one file of both: "
+            "join_reference in Python."
+        )
     if chunked and model is not None:
         raise ValueError(
             "--model cannot be combined with writing in chunks (--stream, --scheduler, or a large "
@@ -186,10 +230,14 @@ def oversample(
             seed = terminal.seed(seed)
         terminal.doing(f"reading {cells}")
         real = open_cells(cells, layer, chunked, terminal)
-        wanted = _strategy(strategy, real, label_key) if rare is None else rare
+        if reference is not None:
+            real, batch_key, into = others.joined(real, label_key, batch_key, into, terminal)
         for key in (donor_key, batch_key):
             if key is not None:
                 real.labels(key)
+        target = target_batch(into, batch_key, donor_key, real)
+        counted = None if target is None else real.labels(str(batch_key or donor_key)) == target
+        wanted = _strategy(strategy, real, label_key, counted) if rare is None else rare
         from scdiff_augment import DiffusionOversampler, oversample_adata
 
         chain = options.sampler_parameters(sampler, n_steps)
@@ -206,6 +254,7 @@ def oversample(
             strength=strength,
             guidance_scale=scale,
             guidance_interval=interval,
+            into=target,
             expression=kind,
             random_state=seed,
             device=device,
@@ -262,24 +311,25 @@ def _only_rare(text: str, strategy: list[str]) -> Any:
         ) from error
 
 
-def _strategy(texts: list[str], cells: Cells, label_key: str) -> Any:
-    """Parse the name of a strategy, or classes and their final numbers of cells.
+def _strategy(texts: list[str], cells: Cells, label_key: str, counted: Any = None) -> Any:
+    """Parse the name of a strategy, or classes and their final numbers of (`counted`) cells.
 
     Raises
     ------
     ValueError
         If it is neither, a class is unknown, or a number is below that of its real cells.
     """
-    labels = cells.labels(label_key).tolist()
+    every = cells.labels(label_key)
+    labels = (every if counted is None else every[counted]).tolist()
     if len(texts) == 1 and texts[0] in STRATEGIES:
         return texts[0]
     if any("=" not in text for text in texts):
         raise ValueError(
             f"--strategy takes one of {', '.join(STRATEGIES)}, or CLASS=N, got {', '.join(texts)}."
         )
-    wanted = {}
+    wanted, known = {}, sorted(set(every.tolist()), key=str)
     for text, number in parse_pairs(texts, "--strategy", last=True).items():
-        label = matching_value(text, sorted(set(labels), key=str), f"obs['{label_key}']", "class")
+        label = matching_value(text, known, f"obs['{label_key}']", "class")
         there = labels.count(label)
         if not number.isdecimal() or int(number) < there:
             raise ValueError(
