@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdiff_augment.annotation.layers import listed_layers, named_layers
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
-from scdiff_augment.expression.checks import require_genes
+from scdiff_augment.expression.checks import computed, require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
@@ -71,7 +72,8 @@ def oversample_adata(
     label_key : str
         Column of ``obs`` with the classes to balance.
     layer : str, optional
-        Layer to learn from; default is ``X``.
+        Layer to learn from; "raw" is ``.raw``, with its genes, where no layer has that name.
+        Default is ``X``.
     donor_key, batch_key : str, optional
         Columns of ``obs`` that are conditions beside the class: new cells are spread over donors
         and batches as the real cells of their class are.
@@ -141,13 +143,13 @@ def oversample_adata(
             "adata is backed by a file. Name a store to write, out='more.zarr', or read it first "
             "with adata.to_memory()."
         )
-    X = _matrix(adata, layer)
+    X, var = _matrix(adata, layer)
     labels = labels_of(adata.obs, label_key)
     given = {"donor": donor_key, "batch": batch_key}
     keys = {name: key for name, key in given.items() if key is not None}
     annotations = {name: labels_of(adata.obs, key).to_numpy() for name, key in keys.items()}
     sampler = DiffusionOversampler() if sampler is None else sampler
-    X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
+    X_resampled, y_resampled = _resampled(sampler, var.index, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
     n_new = len(new_labels)
     new_columns = {key: np.full(n_new, "synthetic") for key in PEOPLE if key in adata.obs}
@@ -155,7 +157,7 @@ def oversample_adata(
     rows = getattr(sampler, "synthetic_source_", np.full(n_new, -1))
     sources = [None if row < 0 else adata.obs_names[row] for row in rows]
     obs = extended_obs(adata.obs, label_key, new_labels, new_columns, sources)
-    result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
+    result = ad.AnnData(X_resampled, obs=obs, var=var.copy())
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
     counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
     result.uns[KEY] = {
@@ -164,7 +166,7 @@ def oversample_adata(
         "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
         "synthetic_labels": classes.astype(str),  # two arrays: labels may hold "/", keys may not
         "synthetic_cells": sizes,
-        "training_hash": digest(cell_hashes(counted, adata.var_names.to_numpy(dtype=str))),
+        "training_hash": digest(cell_hashes(counted, var.index.to_numpy(dtype=str))),
         "versions": versions(),
     }
     return result
@@ -172,7 +174,7 @@ def oversample_adata(
 
 def _resampled(
     sampler: DiffusionOversampler,
-    adata: ad.AnnData,
+    genes: pd.Index,
     X: Any,
     labels: np.ndarray,
     annotations: dict[str, np.ndarray],
@@ -181,7 +183,7 @@ def _resampled(
     if getattr(sampler.generator, "genes_", None) is None:
         return sampler.fit_resample(X, labels, **annotations)
     dense = X.toarray() if sparse.issparse(X) else X
-    frame = pd.DataFrame(dense, columns=require_genes(adata.var_names, adata.n_vars))
+    frame = pd.DataFrame(dense, columns=require_genes(genes, len(genes)))
     resampled, y = sampler.fit_resample(frame, labels, **annotations)
     new = resampled.iloc[len(labels) :].to_numpy().astype(X.dtype)
     if sparse.issparse(X):
@@ -189,10 +191,21 @@ def _resampled(
     return np.vstack([X, new]), y
 
 
-def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"adata has no layer '{layer}'; it has {list(adata.layers)}.")
-    X = adata.X if layer is None else adata.layers[layer]
+def _matrix(adata: ad.AnnData, layer: str | None) -> tuple[Any, pd.DataFrame]:
+    """Return the matrix to learn from, and its genes."""
+    var = adata.var
+    if layer in named_layers(adata):
+        X = adata.layers[layer]
+    elif layer == "raw" and adata.raw is not None:
+        X, var = adata.raw.X, adata.raw.var
+    elif layer is None:
+        X = adata.X
+    else:
+        raise KeyError(f"adata has no layer '{layer}'; it has {listed_layers(adata)}.")
     if X is None:
-        raise ValueError("adata.X is None; name the layer to learn from with layer=...")
-    return X.tocsr() if sparse.issparse(X) else np.asarray(X)
+        raise ValueError(
+            f"adata.X is None; name the layer to learn from with layer=...; there are "
+            f"{listed_layers(adata)}."
+        )
+    X = computed(X)
+    return (X.tocsr() if sparse.issparse(X) else np.asarray(X)), var

@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from scdiff_augment.expression.checks import (
     cast,
     cells_with_counts,
+    computed,
     refuse_anndata,
     require_annotation,
     require_finite,
@@ -65,7 +66,7 @@ class GenerativeOverSampler(BaseOverSampler):
         """
         refuse_anndata(X)
         require_labels(y)
-        return super().fit(X, y, **params)
+        return super().fit(computed(X), y, **params)
 
     @abstractmethod
     def _fit_model(
