@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from scdiff_augment.expression.checks import refuse_anndata, require_labels
+from scdiff_augment.expression.checks import computed, refuse_anndata, require_labels
 from scdiff_augment.expression.kinds import denormalise, depth_normalised
 from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blocks, start_cells
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
@@ -324,7 +324,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         """
         refuse_anndata(X)
         require_labels(y)
-        return super().fit_resample(X, y, donor=donor, batch=batch)
+        return super().fit_resample(computed(X), y, donor=donor, batch=batch)
 
     def _fit_model(
         self,

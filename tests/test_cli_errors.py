@@ -24,7 +24,7 @@ START = ["--start", "cells.h5ad"]
     ("arguments", "message"),
     [
         (["fit", "cell.h5ad", "m"], "cell.h5ad does not exist. Did you mean 'cells.h5ad'?"),
-        (["fit", "cells.csv", "m"], "read from .h5ad or .zarr, but cells.csv is neither"),
+        (["fit", "cells.csv", "m"], "matrix.mtx, but cells.csv is none of them"),
         (["fit", "cells.h5ad", "m.h5ad"], "a model is a folder"),
         (["fit", "cells.h5ad", "no/m"], "there is no folder no. Create it"),
         (["fit", "cells.h5ad", "cells.h5ad/m"], "Not a directory"),

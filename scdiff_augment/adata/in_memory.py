@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdiff_augment.annotation.layers import listed_layers, named_layers
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
-from scdiff_augment.expression.checks import require_genes
+from scdiff_augment.expression.checks import computed, require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
 from scdiff_augment.expression.kinds import denormalise
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.oversampler import DiffusionOversampler
 
 from .better_layers import warn_of_real_values
-from .layers import extended_layers
+from .layers import extended_layers, left_out
 from .oversample_to_store import oversample_to_store
 from .provenance import provenance_of
 from .sampler_choice import sampler_for, seeded
@@ -104,7 +105,8 @@ def oversample_adata(
         Seed of the new cells. Without one, one is drawn, said by the logger "scdiff_augment", and
         kept in ``uns["scdiff_augment"]["random_state"]``.
     layer : str, optional
-        Layer to learn from; default is ``X``.
+        Layer to learn from; "raw" is ``.raw``, with its genes, where no layer has that name.
+        Default is ``X``.
     donor_key, batch_key : str, optional
         Columns of ``obs`` that are conditions beside the class: new cells are spread over donors
         and batches as the real cells of their class are.
@@ -203,14 +205,14 @@ def _oversampled(
             "adata is backed by a file. Name a store to write, out='more.zarr', or read it first "
             "with adata.to_memory()."
         )
-    X = _matrix(adata, layer)
+    X, var = _matrix(adata, layer)
     warn_of_real_values(X, sampler, adata, layer)
     labels = labels_of(adata.obs, label_key)
     keys = {name: key for name, key in given.items() if key is not None}
     annotations = {name: labels_of(adata.obs, key).to_numpy() for name, key in keys.items()}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X looks like expression")  # the warning above says more
-        X_resampled, y_resampled = _resampled(sampler, adata, X, labels.to_numpy(), annotations)
+        X_resampled, y_resampled = _resampled(sampler, var.index, X, labels.to_numpy(), annotations)
     new_labels = pd.Series(y_resampled[adata.n_obs :], dtype=object)
     n_new = len(new_labels)
     new_columns = {key: np.full(n_new, "synthetic") for key in PEOPLE if key in adata.obs}
@@ -218,20 +220,23 @@ def _oversampled(
     rows = getattr(sampler, "synthetic_source_", np.full(n_new, -1))
     sources = [None if row < 0 else adata.obs_names[row] for row in rows]
     obs = extended_obs(adata.obs, label_key, new_labels, new_columns, sources)
-    result = ad.AnnData(X_resampled, obs=obs, var=adata.var.copy())
+    result = ad.AnnData(X_resampled, obs=obs, var=var.copy())
     counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
     factor = getattr(sampler, "synthetic_factor_", np.ones(n_new))
-    layers, notes = extended_layers(adata, layer, X_resampled, counted, factor)
+    if layer == "raw" and layer not in adata.layers:  # has genes of its own
+        layers, notes = {}, [left_out(name) for name in named_layers(adata)]
+    else:
+        layers, notes = extended_layers(adata, layer, X_resampled, counted, factor)
     for name, matrix in layers.items():
         result.layers[name] = matrix
-    training_hash = digest(cell_hashes(counted, adata.var_names.to_numpy(dtype=str)))
+    training_hash = digest(cell_hashes(counted, var.index.to_numpy(dtype=str)))
     result.uns[KEY] = provenance_of(sampler, label_key, layer, new_labels, training_hash, notes)
     return result
 
 
 def _resampled(
     sampler: DiffusionOversampler,
-    adata: ad.AnnData,
+    genes: pd.Index,
     X: Any,
     labels: np.ndarray,
     annotations: dict[str, np.ndarray],
@@ -240,7 +245,7 @@ def _resampled(
     if getattr(sampler.generator, "genes_", None) is None:
         return sampler.fit_resample(X, labels, **annotations)
     dense = X.toarray() if sparse.issparse(X) else X
-    frame = pd.DataFrame(dense, columns=require_genes(adata.var_names, adata.n_vars))
+    frame = pd.DataFrame(dense, columns=require_genes(genes, len(genes)))
     resampled, y = sampler.fit_resample(frame, labels, **annotations)
     new = resampled.iloc[len(labels) :].to_numpy().astype(X.dtype)
     if sparse.issparse(X):
@@ -248,12 +253,23 @@ def _resampled(
     return np.vstack([X, new]), y
 
 
-def _matrix(adata: ad.AnnData, layer: str | None) -> Any:
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"adata has no layer '{layer}'; it has {list(adata.layers)}.")
-    X = adata.X if layer is None else adata.layers[layer]
+def _matrix(adata: ad.AnnData, layer: str | None) -> tuple[Any, pd.DataFrame]:
+    """Return the matrix to learn from, and its genes."""
+    var = adata.var
+    if layer in named_layers(adata):
+        X = adata.layers[layer]
+    elif layer == "raw" and adata.raw is not None:
+        X, var = adata.raw.X, adata.raw.var
+    elif layer is None:
+        X = adata.X
+    else:
+        raise KeyError(f"adata has no layer '{layer}'; it has {listed_layers(adata)}.")
     if X is None:
-        raise ValueError("adata.X is None; name the layer to learn from with layer=...")
+        raise ValueError(
+            f"adata.X is None; name the layer to learn from with layer=...; there are "
+            f"{listed_layers(adata)}."
+        )
+    X = computed(X)
     if not sparse.issparse(X):
-        return np.asarray(X)
-    return X if X.format in ("csr", "csc") else X.tocsr()
+        return np.asarray(X), var
+    return (X if X.format in ("csr", "csc") else X.tocsr()), var

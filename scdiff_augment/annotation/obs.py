@@ -73,7 +73,10 @@ def _continued(column: pd.Series, values: np.ndarray, index: pd.Index) -> pd.Ser
     """Extend a column by new values, in its type where that can hold them."""
     joined = pd.Series(np.concatenate([column.to_numpy(dtype=object), values]), index=index)
     if isinstance(column.dtype, pd.CategoricalDtype):
-        extra = [v for v in pd.unique(values) if v not in column.cat.categories]
+        known = column.cat.categories
+        extra = [v for v in pd.unique(values) if v not in known]
+        if any(isinstance(v, str) for v in extra) and not all(isinstance(v, str) for v in known):
+            return joined.where(joined.isna(), joined.map(str)).astype("category")  # as files want
         return joined.astype(column.cat.add_categories(extra).dtype)
     fits = set(values.tolist()) <= set(column.tolist())
     return joined.astype(column.dtype) if fits else joined.astype(str).astype("category")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scdiff_augment.annotation.layers import listed_layers
 from scdiff_augment.expression.marks import MARK
 
 from .name_lookup import listed, matching_value, require_name, suggestion
 from .output import CELLS
+from .ten_x import is_ten_x, read_ten_x, require_scanpy
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -198,16 +200,20 @@ def require_file(path: Path) -> None:
     ValueError
         If it does not exist, or is not an .h5ad file or .zarr store.
     """
-    if path.suffix not in CELLS:
+    ten_x = is_ten_x(path)
+    if path.suffix not in CELLS and not ten_x:
         raise ValueError(
-            f"cells are read from {' or '.join(CELLS)}, but {path} is neither. Convert it, for "
-            f"example with scanpy.read('{path}').write_h5ad('cells.h5ad')."
+            f"cells are read from {' or '.join(CELLS)}, 10x's .h5 and folders with its matrix.mtx, "
+            f"but {path} is none of them. Convert it, for example with "
+            f"scanpy.read('{path}').write_h5ad('cells.h5ad')."
         )
     if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else []
         names = sorted(file.name for file in beside if file.suffix in CELLS)
         there = f" Files in that folder: {listed(names)}." if names else ""
         raise ValueError(f"{path} does not exist.{suggestion(path.name, names)}{there}")
+    if ten_x:
+        require_scanpy(path)
 
 
 def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
@@ -228,31 +234,31 @@ def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
         If it cannot be read, is empty, has no such layer, or names genes more than once.
     """
     require_file(path)
-    import anndata as ad
 
-    read = ad.read_zarr if path.suffix == ".zarr" else ad.read_h5ad
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about repeated names, which are handled below
         try:
-            adata = read(path)
+            adata = _read(path, terminal)
         except Exception as error:  # damaged files raise errors of many kinds
+            kind = "10x's" if is_ten_x(path) else path.suffix[1:]
             raise ValueError(
-                f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}"
+                f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}"
             ) from error
         if layer == "raw" and "raw" not in adata.layers and adata.raw is not None:
             adata = adata.raw.to_adata()
             adata.layers["raw"] = adata.X
     layer = None if layer == "X" and "X" not in adata.layers else layer
     if layer is not None:
-        raw = [] if adata.raw is None else ["raw"]
-        require_name(layer, ["X", *adata.layers, *raw], str(path), "layer")
+        require_name(layer, ["X", *listed_layers(adata)], str(path), "layer")
     cells = Cells(adata, path, layer)
     if 0 in adata.shape:
         raise ValueError(
             f"{path} is empty: {adata.n_obs} cells × {adata.n_vars} genes. Use another file."
         )
     if cells.X is None:
-        raise ValueError(f"{path} has no X. Name a layer with --layer: {listed(adata.layers)}.")
+        raise ValueError(
+            f"{path} has no X. Name a layer with --layer: {listed(listed_layers(adata))}."
+        )
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()]
         raise ValueError(
@@ -265,3 +271,20 @@ def read_cells(path: Path, layer: str | None, terminal: Terminal) -> Cells:
         adata.obs_names_make_unique()
         terminal.say(f"note: {n_repeated} cell names of {path} were repeated; they got a suffix")
     return cells
+
+
+def _read(path: Path, terminal: Terminal) -> AnnData:
+    """Read a file; without what no command needs, where that is in no format that anndata knows."""
+    import anndata as ad
+
+    if is_ten_x(path):
+        return read_ten_x(path, terminal)
+    try:
+        return ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
+    except Exception as error:
+        from scdiff_augment.streaming.files import read_needed
+
+        adata = read_needed(path)
+        what = str(error).splitlines()[0]
+        terminal.say(f"note: of {path} only X, layers, raw, obs and var were read: {what}")
+        return adata

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from scdiff_augment.annotation.layers import listed_layers
+
 from .cell_files import Cells
 from .name_lookup import listed, require_name
 from .terminal import Terminal
@@ -89,11 +91,10 @@ def matched_values(cells: dict[str, Cells], *, chosen: bool) -> dict[str, NDArra
                 values[name] = X
                 break
         else:
-            raw = [] if real.adata.raw is None else ["raw"]
             raise ValueError(
                 f"{real.place} of {real.path} holds {scale}, but {found.path} holds {_scale(X)}, "
                 f"so they cannot be compared. Name a layer of {real.path} with --layer: "
-                f"{listed(['X', *real.adata.layers, *raw])}."
+                f"{listed(['X', *listed_layers(real.adata)])}."
             )
     return values
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scdiff_augment.annotation.layers import listed_layers
+
 from .cell_files import Cells, read_cells
 from .name_lookup import listed
 from .output import CELLS, MODEL
@@ -81,7 +83,7 @@ def values_for(model: LatentDiffusion, cells: Cells) -> Any:
         what = "does not hold counts" if kind == "counts" else "holds counts"
         raise ValueError(
             f"the model was fitted on {kind}, but {cells.place} of {cells.path} {what}. Name a "
-            f"layer with --layer: {listed(['X', *cells.adata.layers])}."
+            f"layer with --layer: {listed(['X', *listed_layers(cells.adata)])}."
         )
     return frame if model.genes_ is not None else values
 

@@ -49,7 +49,9 @@ def _not_zero(jobs: int | None) -> int | None:
     return jobs
 
 
-CellsIn = Annotated[Path, typer.Argument(metavar="CELLS", help="Real cells: .h5ad or .zarr.")]
+CellsIn = Annotated[
+    Path, typer.Argument(metavar="CELLS", help="Real cells: .h5ad, .zarr, or 10x's .h5 or folder.")
+]
 ModelIn = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted model.")]
 CellsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .h5ad or .zarr.")]
 

@@ -22,6 +22,11 @@ def refuse_anndata(X: Any) -> None:
         )
 
 
+def computed(X: Any) -> Any:
+    """Return a Dask array's contents, dense or sparse; anything else as it is."""
+    return X.compute() if hasattr(X, "dask") and hasattr(X, "compute") else X
+
+
 def cast(new: NDArray[np.float32], dtype: np.dtype) -> NDArray:
     """Synthetic rows in the real cells' type; values it cannot hold are set to its limit."""
     if dtype.kind == "b":
@@ -154,7 +159,7 @@ def require_finite(X: Any, names: NDArray | None) -> None:
 def dense_matrix(X: Any) -> tuple[NDArray, NDArray | None]:
     """Cells as a dense, finite array, and the names of the genes where X has any."""
     refuse_anndata(X)
-    genes = None
+    X, genes = computed(X), None
     if isinstance(X, pd.DataFrame):
         if all(isinstance(name, str) for name in X.columns):
             genes = X.columns.to_numpy(dtype=str)

@@ -18,6 +18,7 @@ from scdiff_augment.annotation.labels import balanced_weights
 from scdiff_augment.expression.checks import (
     cast,
     cells_with_counts,
+    computed,
     refuse_anndata,
     require_annotation,
     require_finite,
@@ -66,7 +67,7 @@ class GenerativeOverSampler(BaseOverSampler):
         """
         refuse_anndata(X)
         require_labels(y)
-        super().fit(X, y, **params)
+        super().fit(computed(X), y, **params)
         labels = check_target_type(y)
         self.sampling_strategy_ = self._cells_wanted(labels, _annotations(params, len(labels)))
         return self

@@ -18,6 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiff_augment.annotation.layers import listed_layers
+from scdiff_augment.expression.checks import computed
+
 from .files import is_cell_file, opened_file
 
 BLOCK = 4096
@@ -78,13 +81,13 @@ class Slices:
     def __iter__(self) -> Iterator[Any]:
         with self._opened() as matrix:
             for start in range(0, self.shape[0], self.size):
-                block = matrix[start : start + self.size]
+                block = computed(matrix[start : start + self.size])
                 yield block if self.rows is None else block[self.rows[start : start + self.size]]
 
     def read(self, start: int, stop: int) -> Any:
         """Read some consecutive cells, whatever `where` left out."""
         with self._opened() as matrix:
-            return matrix[start:stop]
+            return computed(matrix[start:stop])
 
     def where(self, rows: NDArray[np.bool_]) -> Slices:
         """Only some of the cells, (n_cells,) booleans."""
@@ -207,10 +210,13 @@ def _adata_blocks(adata: Any, layer: str | None, size: int) -> Slices:
             "a file."
         )
     raw = layer == "raw" and "raw" not in adata.layers and adata.raw is not None
-    if layer is not None and layer not in adata.layers and not raw:
-        raise KeyError(f"adata has no layer '{layer}'; it has {list(adata.layers)}.")
+    if layer is not None and layer not in listed_layers(adata):
+        raise KeyError(f"adata has no layer '{layer}'; it has {listed_layers(adata)}.")
     if layer is None and adata.X is None:
-        raise ValueError("adata.X is None; name the layer to learn from with layer=...")
+        raise ValueError(
+            f"adata.X is None; name the layer to learn from with layer=...; there are "
+            f"{listed_layers(adata)}."
+        )
     var = adata.raw.var if raw else adata.var
     names = var.index.to_numpy(dtype=str)
     rows = _Rows(adata, layer)

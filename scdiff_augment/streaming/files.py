@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 SUFFIXES = (".h5ad", ".zarr")
 
@@ -48,7 +52,8 @@ def opened_file(
     with _opened_group(path) as group:
         place = _place(group, path, layer)
         element = group[place]
-        kind = str(element.attrs.get("encoding-type", ""))
+        former = element.attrs.get("h5sparse_format", "")  # of anndata before 0.7
+        kind = str(element.attrs.get("encoding-type", f"{former}_matrix" if former else ""))
         if kind == "csc_matrix":
             raise ValueError(
                 f"{place} of {path} is stored by gene (CSC), so a block of cells can't be read "
@@ -57,9 +62,26 @@ def opened_file(
         matrix = ad.io.sparse_dataset(element) if kind == "csr_matrix" else element
         obs = var = pd.DataFrame()
         if annotations:
-            obs = ad.io.read_elem(group["obs"])
-            var = ad.io.read_elem(group["raw/var" if place == "raw/X" else "var"])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ad.OldFormatWarning)  # R's writers use that format
+                obs = ad.io.read_elem(group["obs"])
+                var = ad.io.read_elem(group["raw/var" if place == "raw/X" else "var"])
         yield matrix, obs, var
+
+
+def read_needed(path: Path) -> AnnData:
+    """Read X, layers, raw, obs and var of a file, whatever else it holds."""
+    import anndata as ad
+
+    with _opened_group(path) as group:
+        obs, var = ad.io.read_elem(group["obs"]), ad.io.read_elem(group["var"])
+        layers = ad.io.read_elem(group["layers"]) if "layers" in group else {}
+        X = ad.io.read_elem(group["X"]) if "X" in group else None
+        adata = ad.AnnData(X, obs, var, layers=layers)
+        if "raw" in group and "X" in group["raw"]:
+            raw = {name: ad.io.read_elem(group["raw"][name]) for name in ("X", "var")}
+            adata.raw = ad.AnnData(raw["X"], obs[[]], raw["var"])
+    return adata
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import anndata as ad
 import numpy as np
 import zarr
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from .block_readers import Matrix
 
@@ -151,11 +152,10 @@ class CellStore:
         """Complete the store and give it its name."""
         if self.layout.sparse:
             self._write(self._buffered)
-            ends = np.concatenate([[0], np.cumsum(self._sizes, dtype=np.int64)])
-            kind = np.int64 if ends[-1] > np.iinfo(np.int32).max else np.int32
+            ends = row_ends(self._sizes)
             for place in self.layout.dtypes:
                 with _quiet():
-                    ad.io.write_elem(self._root[place], "indptr", ends.astype(kind))
+                    ad.io.write_elem(self._root[place], "indptr", ends)
         with _quiet():
             zarr.consolidate_metadata(str(self._path))
         for leftover in self._path.rglob("*.partial"):  # of a process that was killed
@@ -265,6 +265,12 @@ class CellStore:
         for name, kind in (("data", dtype), ("indices", np.dtype(np.int32))):
             array = group.create_array(name, shape=(0,), chunks=(ENTRIES,), dtype=kind)
             array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+
+
+def row_ends(sizes: NDArray[np.int32]) -> NDArray:
+    """Return ``indptr`` of rows with so many entries, 64-bit where 32 can't hold it."""
+    ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return ends.astype(np.int64 if ends[-1] > np.iinfo(np.int32).max else np.int32)
 
 
 def partial_folder(target: Path) -> Path:
