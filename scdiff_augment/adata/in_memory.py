@@ -224,7 +224,8 @@ def _oversampled(
     counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
     factor = getattr(sampler, "synthetic_factor_", np.ones(n_new))
     if layer == "raw" and layer not in adata.layers:  # has genes of its own
-        layers, notes = {}, [left_out(name) for name in named_layers(adata)]
+        layers: dict[str, Any] = {}
+        notes = [left_out(name) for name in named_layers(adata)]
     else:
         layers, notes = extended_layers(adata, layer, X_resampled, counted, factor)
     for name, matrix in layers.items():
