@@ -240,7 +240,8 @@ def test_other_layers_of_counts_are_left_out_and_why_is_noted(adata):
     assert "does not hold the counts" in notes
     real = adata.copy()
     real.X = np.random.default_rng(0).normal(size=adata.shape)
-    more = oversample_adata(real, "cell_type", sampler=make_sampler())
+    with pytest.warns(UserWarning, match="Pass layer='counts' or layer='double'"):
+        more = oversample_adata(real, "cell_type", sampler=make_sampler())
     assert "new cells have no counts" in " ".join(more.uns["scdiff_augment"]["notes"])
 
 

@@ -185,12 +185,14 @@ def test_the_layer_of_fit_is_remembered_and_raw_is_read(here):
     adata.X = adata.X.toarray() * 0.37 - 1
     adata.write_h5ad("scaled.h5ad")
     for layer in ("mine", "raw"):
-        done("fit", "scaled.h5ad", layer, *STEPS, "--layer", layer, "--seed", "1")
+        told = done("fit", "scaled.h5ad", layer, *STEPS, "--layer", layer, "--seed", "1").stderr
+        assert "genes, counts\n" in told
         assert LatentDiffusion.load(layer).history_["expression"] == "counts"
         done("add-condition", layer, "scaled.h5ad", "--label-key", "donor")
     draws = [LatentDiffusion.load(name, random_state=0).sample(n=3) for name in ("mine", "raw")]
     np.testing.assert_array_equal(*draws)
     result = done("fit", "scaled.h5ad", "real", *STEPS)
+    assert "genes, real values\n" in result.stderr
     assert "holds neither counts nor values that lead back to them" in result.stderr
     assert "Other layers: counts, mine, raw" in result.stderr
 

@@ -166,6 +166,25 @@ def test_scaled_values_are_said_once_and_better_layers_named(scaled):
     assert told == "log(x + 1) of counts normalised to 10,000 a cell"
 
 
+@pytest.mark.parametrize("kind", ["normalized", "log2", "freeman-tukey"])
+def test_counts_beside_values_on_a_scale_are_kept(kind, counts, tmp_path):
+    X, labels = counts
+    obs = pd.DataFrame({"cell_type": labels}, index=[f"cell{i}" for i in range(100)])
+    adata = ad.AnnData(SCALES[kind](X), obs, layers={"counts": X})
+    stored = oversample_adata(
+        adata, "cell_type", sampler=make_sampler(), out=tmp_path / "more.zarr"
+    )
+    for more in (
+        oversample_adata(adata, "cell_type", sampler=make_sampler()),
+        ad.read_zarr(stored),
+    ):
+        assert more.layers["counts"].dtype == X.dtype
+        np.testing.assert_array_equal(more.layers["counts"][:100], X)
+        new = more.layers["counts"][100:]
+        assert 0.5 < new.mean() / X.mean() < 2
+        np.testing.assert_allclose(SCALES[kind](new), more.X[100:], rtol=1e-4, atol=1e-4)
+
+
 def test_scaled_values_of_a_file_are_said_too(scaled, tmp_path):
     scaled.write_h5ad(tmp_path / "scaled.h5ad")
     backed = ad.read_h5ad(tmp_path / "scaled.h5ad", backed="r")

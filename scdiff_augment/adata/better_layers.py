@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scdiff_augment.expression.detection import CELLS_INSPECTED
 from scdiff_augment.expression.kinds import detect_kind
 from scdiff_augment.oversampler import DiffusionOversampler
 
-ENOUGH = 200
-"""Cells of a layer that are looked at."""
+ENOUGH = 300
+"""Cells of a matrix that are looked at."""
 
 
 def warn_of_real_values(
@@ -32,7 +31,7 @@ def warn_of_real_values(
     layer : str or None
         The layer that X is.
     """
-    if sampler.expression != "auto" or _kind(X, CELLS_INSPECTED) != "real":
+    if sampler.expression != "auto" or _kind(X[:: max(1, X.shape[0] // ENOUGH)]) != "real":
         return
     lowest = float(X.min())
     scaled = "scaled (z-scored) values" if lowest < 0 else "values that lead back to no counts"
@@ -62,13 +61,11 @@ def _better(adata: Any, layer: str | None) -> list[str]:
     if adata.raw is not None:
         places["adata.raw.to_adata()"] = adata.raw.X
     for name, matrix in places.items():
-        kind = _kind(matrix, ENOUGH)
+        kind = _kind(matrix[:ENOUGH])
         if kind != "real":
             found.append((kind != "counts", name))
     return [name for _, name in sorted(found)]
 
 
-def _kind(matrix: Any, n_cells: int) -> str:
-    some = matrix[: max(n_cells, 1)] if matrix.shape[0] > n_cells else matrix
-    some = some[:]  # of a backed file: read
+def _kind(some: Any) -> str:
     return detect_kind(some.toarray() if sparse.issparse(some) else np.asarray(some))
