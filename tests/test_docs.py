@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import scdiff_augment
@@ -210,6 +211,17 @@ def test_every_parameter_of_the_sampler_is_in_the_table_of_parameters():
     table = (DOCS / "parameters.md").read_text(encoding="utf-8").partition("## `LatentD")[0]
     named = set(re.findall(r"`(\w+)=?`", table))
     assert set(scdiff_augment.DiffusionOversampler().get_params(deep=False)) <= named
+
+
+def test_figures_of_the_limits_are_those_that_were_measured():
+    means = pd.read_csv(DOCS / "limits.csv").groupby("cells").mean()
+    columns = ["forest_auc_genes", "forest_auc_pca", "mmd", "spread", "zero_fraction_difference",
+               "coverage"]  # fmt: skip
+    text = (DOCS / "limits.md").read_text(encoding="utf-8").replace("−", "-")
+    rows = re.findall(r"^\| (?:\S.*) \|(?: [-+.\d]+ \|){6}$", text, flags=re.MULTILINE)
+    written_down = [[float(cell) for cell in row.split("|")[2:-1]] for row in rows]
+    measured = means.loc[["real cells", "generator", "sampler"], columns].to_numpy().tolist()
+    assert written_down == [pytest.approx(row, abs=0.0051) for row in measured]
 
 
 def test_every_example_is_linked_and_begins_with_its_title():

@@ -48,7 +48,7 @@ done = subprocess.run(
     [*command, "--out", str(folder), "--tracking-uri", tracking],
     capture_output=True, text=True, check=True,
 )  # fmt: skip
-print(done.stdout[-400:])
+print(done.stdout)
 
 # %%
 # The rows
