@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from command_line import done, run
 from scipy import sparse
-from tiny import make_sampler
+from tiny import TINY
 
 from scdiff_augment import join_reference, oversample_adata
 from scdiff_augment.expression.kinds import depth_normalised
@@ -73,8 +73,8 @@ def test_batches_of_the_reference_and_other_names_of_labels(mine, atlas):
 
 def test_types_that_only_the_reference_has_are_filled(mine, atlas):
     joined, _ = join_reference(mine, atlas, "kind")
-    sampler = make_sampler(into="mine")
-    more = oversample_adata(joined, "kind", batch_key="batch", sampler=sampler)
+    given = {"batch_key": "batch", "into": "mine", "random_state": 0}
+    more = oversample_adata(joined, "kind", **given, **TINY)
     new = more.obs[more.obs["is_synthetic"]]
     assert new["kind"].value_counts().to_dict() == {"d": 12, "c": 9, "b": 4, "a": 0}
     assert set(new["batch"]) == {"mine"}
