@@ -31,7 +31,7 @@ COMMANDS = ("fit", "add-condition", "sample", "oversample", "interpolate", "eval
 def commands_in(text):
     """Command lines of a help text or a page, continued lines joined."""
     joined = text.replace("\\\n", " ")
-    return re.findall(r"^ *(scdiff-augment .+)$", joined, flags=re.MULTILINE)
+    return re.findall(r"^ *(?:\$ )?(scdiff-augment .+)$", joined, flags=re.MULTILINE)
 
 
 def examples(command):
@@ -116,9 +116,9 @@ def test_the_example_for_a_scheduler_runs(here):
     assert ad.read_zarr("atlas.zarr").n_obs == 60
 
 
-def test_commands_of_the_readme_run(here):
-    section = (ROOT / "README.md").read_text().partition("## From the command line")[2]
-    lines = commands_in(section.partition("\n## ")[0])
+def test_commands_of_the_guide_run(here):
+    page = (ROOT / "docs" / "user_guide" / "command_line.md").read_text(encoding="utf-8")
+    lines = commands_in(page.partition("<!-- commands -->")[0])
     assert {shlex.split(line)[1] for line in lines} == set(COMMANDS)
     for name in ("model", "synthetic.h5ad"):
         shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink()
