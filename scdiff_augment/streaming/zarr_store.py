@@ -307,7 +307,8 @@ def require_place(target: Path, overwrite: bool) -> None:
 
 
 def _zarr_format() -> Literal[2, 3]:
-    return 2 if ad.settings.zarr_write_format == 2 else 3
+    with _quiet():  # since anndata 0.13 asking is deprecated
+        return 2 if getattr(ad.settings, "zarr_write_format", 3) == 2 else 3
 
 
 @contextmanager
