@@ -140,6 +140,20 @@ def test_pages_are_listed_with_their_versions(study, capsys):
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
 
+def test_studies_are_shown_with_their_verdicts_or_one_with_its_tables(study, capsys):
+    shutil.copytree(study, study.with_name("another"))
+    capsys.readouterr()
+    assert main(["show"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("Winner: ") == 2
+    assert "Page:   reports/another/index.html" in said
+    assert "macro-F1, mean over" not in said
+    assert main(["show", "reports/few"]) == 0
+    assert "macro-F1, mean over 2 folds (cells)" in capsys.readouterr().out
+    assert main(["show", "nowhere"]) == commands.BAD_INPUT
+    assert "nowhere has no study.json" in capsys.readouterr().err
+
+
 def test_a_later_version_names_every_page_and_what_renews_it(study, capsys, monkeypatch):
     capsys.readouterr()
     assert main(["reports", "--check"]) == 0
