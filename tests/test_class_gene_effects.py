@@ -142,7 +142,7 @@ def test_new_cells_have_the_genes_of_their_class(cells):
 def test_real_values_have_the_genes_of_their_class(cells):
     X, y = cells
     X = np.sqrt(X) - 1
-    model = make_model(n_latent=1).fit(X).add_condition("type", y)
+    model = make_model(n_latent=1, expression="real").fit(X).add_condition("type", y)
     new = model.sample({"type": "rare"}, 500, guidance_scale=1)
     learnt = model.conditions_.learnt["type"]
     model.conditions_.learnt["type"] = replace(learnt, gene_effects=0 * learnt.gene_effects)
@@ -277,7 +277,7 @@ def test_a_copy_learns_conditions_as_the_model_does(cells, copied):
 def test_real_values_are_kept_as_they_were(cells):
     X, y = cells
     given = np.sqrt(X) - 1
-    model = make_model(n_latent=2).fit(given)
+    model = make_model(n_latent=2, expression="real").fit(given)
     given[:] = 7
     changed = model.add_condition("type", y).conditions_.gene_effects["type"]
     as_before = model.add_condition("type", y, X=np.sqrt(X) - 1).conditions_.gene_effects["type"]

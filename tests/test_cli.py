@@ -66,6 +66,15 @@ def made_since(before):
 
 @pytest.mark.parametrize(("command", "line"), [e for e in EXAMPLES if e not in CLUSTERED])
 def test_examples_of_the_help_run(command, line, here):
+    if "--batch-key study" in line:
+        cells = small()
+        cells.obs["study"] = pd.Categorical(["mine", "theirs"] * 50)
+        cells.write_h5ad("cells.h5ad")
+    if "--reference" in line:
+        small().write_h5ad("mine.h5ad")
+        small(seed=1, types=("T", "NK", "B")).write_h5ad("atlas.h5ad")
+        names = {"reference": ["T", "NK", "B"], "own": ["T cells", "NK cells", "B cells"]}
+        pd.DataFrame(names).to_csv("names.csv", index=False)
     if command == "fit":
         shutil.rmtree("model")
     if command == "add-condition":
