@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE.parent / "benchmarks")]
@@ -81,3 +83,15 @@ html_theme_options = {
 }
 # Pages without others below them need no list of those.
 html_sidebars = {name: [] for name in ("index", "installation", "genindex", "search")}
+
+
+def skip_routing(
+    app: object, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out what scikit-learn adds to every estimator; its text links to its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def setup(app: Any) -> None:
+    """Connect to the build."""
+    app.connect("autodoc-skip-member", skip_routing)

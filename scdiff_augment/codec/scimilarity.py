@@ -118,7 +118,7 @@ class SCimilarityEncoder:
 
         Parameters
         ----------
-        X : array-like, data frame or sparse matrix of shape (n_cells, len(genes_))
+        X : array-like, data frame or sparse matrix of shape (n_cells, n_genes)
             log1p of counts per 10,000, columns in the order of `genes_`.
 
         Returns
