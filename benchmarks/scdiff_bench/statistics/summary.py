@@ -180,10 +180,8 @@ class Summary:
             str(strategy): _pooled(part) for strategy, part in mine.groupby("strategy", sort=False)
         }
         chosen = self._chosen_baselines(classifier)
-        baseline = [
-            tuple(c) in chosen
-            for c in mine[[*BLOCK, "fold_index", "strategy"]].astype(str).to_numpy()
-        ]
+        places = mine[[*BLOCK, "fold_index", "strategy"]].itertuples(index=False)
+        baseline = [tuple(map(_text, place)) in chosen for place in places]
         if any(baseline):
             found[BEST_BASELINE] = _pooled(mine[baseline])
         return found
@@ -197,7 +195,7 @@ class Summary:
             wide = self._wide(mine[mine["status"] == "ok"], self.config.main_score)
             there = [a for a in wide.columns if a in self.config.baselines]
             if len(wide) and there:
-                place = [str(mine[key].iloc[0]) for key in BLOCK]
+                place = [_text(mine[key].iloc[0]) for key in BLOCK]
                 for fold, strategy in out_of_fold_best(wide[there], sign).items():
                     found.add((*place, str(fold), str(strategy)))
         return found
@@ -218,6 +216,11 @@ class Summary:
         strategies = [a for a in self.config.compared if a in wide.index]
         columns = [c for c in self.config.classifiers if c in wide]
         return (wide - wide.loc["none"]).loc[strategies, columns].drop(index="none")
+
+
+def _text(value: Any) -> str:
+    """Return a key of a block as text; what is missing is None, NaN or NA by the type of column."""
+    return "" if pd.isna(value) else str(value)
 
 
 def _pooled(part: pd.DataFrame) -> NDArray[np.float64]:
