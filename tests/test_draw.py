@@ -68,7 +68,7 @@ def test_counts_are_poisson_around_the_ratios_of_their_gene():
 
 def test_real_values_come_as_an_array(counts):
     X, y = counts
-    model = make_model().fit(np.log(X + 0.3), groups=y).add_condition("type", y)
+    model = make_model(expression="real").fit(np.log(X + 0.3), groups=y).add_condition("type", y)
     values, factor = drawn(OnDevice, model, 7, CPU)
     assert isinstance(values, np.ndarray)
     assert factor is None

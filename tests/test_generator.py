@@ -166,7 +166,7 @@ def test_cells_of_a_selection_of_genes_come_back_on_its_scale(counts):
     ("parameters", "X", "weight", "message"),
     [
         ({"sampler": "euler"}, None, None, "'sampler' parameter"),
-        ({"expression": "log2"}, None, None, "'expression' parameter"),
+        ({"expression": "ln"}, None, None, "'expression' parameter"),
         ({"n_steps": 1}, None, None, "'n_steps' parameter"),
         ({}, np.zeros(5), None, r"matrix of cells × genes, got shape \(5,\)"),
         ({}, np.zeros((1, 5)), None, r"at least 2 cells"),
@@ -183,8 +183,8 @@ def test_bad_input_is_named(parameters, X, weight, message, counts):
 
 
 def test_falling_back_to_real_values_is_said(counts):
-    log2 = np.log2(1 + counts[0] / counts[0].sum(axis=1, keepdims=True) * 1e4)
-    notes = make_model().fit(log2).history_["notes"]
+    with pytest.warns(UserWarning, match="no scale that is known leads back to counts"):
+        notes = make_model().fit(np.sqrt(counts[0]) - 1).history_["notes"]
     assert any("modelled as real values" in note for note in notes)
 
 

@@ -21,7 +21,10 @@ KANG = Path(
 )
 RARE = ["Dendritic cells", "FCGR3A+ Monocytes", "NK cells"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:class .* real cells? become"),
+]
 
 
 @pytest.fixture(scope="module")

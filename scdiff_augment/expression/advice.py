@@ -35,7 +35,12 @@ def note_on(parts: Expression) -> str | None:
     if parts.kind != "real":
         return f"X holds {parts.scale.describe()}: modelled as counts, given back on the same scale"
     if parts.values.min() < 0:
-        return None
+        if not has_structural_zeros(parts.values):
+            return None
+        return (
+            "modelled as real values: in most cells the lowest value is met in many genes, as zeros "
+            "of counts are, but no scale that is known leads back to counts"
+        )
     return (
         f"modelled as real values: the matrix is not negative, but only "
         f"{integer_fraction(parts.values):.1%} of its entries lead back to counts by expm1"
