@@ -152,4 +152,5 @@ def test_a_gene_that_only_this_type_has_here_is_in_the_new_cells():
         }.items()
     }
     assert share["own"] > 4 * share["atlas"]
-    assert share["new"] == pytest.approx(share["own"], rel=0.3)
+    assert share["atlas"] < 0.5 * share["new"]
+    assert share["new"] < 1.2 * share["own"]

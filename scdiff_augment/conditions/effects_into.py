@@ -64,6 +64,8 @@ class EffectsInto(nn.Module):
         centres : Tensor of shape (n_groups, n_latent)
             Mean of the cells that are drawn of each group, in whichever class.
         genes : Tensor of shape (n_groups, n_genes)
+            What the groups' own cells have beyond the moved latents. New cells get as much of it
+            as the own cells count in the mean: five of them stray further than their counts say.
         """
         known = torch.tensor([change.target is not None for change in changes])
         moved = torch.tensor([bool(change.origin) for change in changes]) & known
@@ -71,7 +73,8 @@ class EffectsInto(nn.Module):
         for group, change in enumerate(changes):
             if moved[group] and change.target is not None:
                 shift[group] = torch.from_numpy(change.target).float() - centres[group]
-        return cls(within, torch.tensor(changes[0].into), known, moved, shift, genes)
+        believed = torch.tensor([[change.own] for change in changes], dtype=genes.dtype)
+        return cls(within, torch.tensor(changes[0].into), known, moved, shift, genes * believed)
 
     @classmethod
     def blank(cls, within: str, n_groups: int, n_latent: int, n_genes: int) -> EffectsInto:
