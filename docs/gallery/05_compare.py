@@ -67,9 +67,9 @@ rows.pivot_table(index="strategy", columns="classifier", values=["rare_f1", "mac
 # it. One of its figures:
 
 picture = next((folder / "my_cells" / "figures").glob("*.png"))
-figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
+figure, axis = plt.subplots(figsize=(8, 2.6), layout="constrained")
 axis.imshow(plt.imread(picture))
-axis.axis("off")
+_ = axis.axis("off")
 
 # %%
 # MLflow
