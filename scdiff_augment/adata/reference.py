@@ -115,8 +115,9 @@ def join_reference(
     >>> from scdiff_augment import join_reference
     >>> rng = np.random.default_rng(0)
     >>> genes = pd.DataFrame(index=["CD3D", "MS4A1", "LYZ"])
-    >>> mine = ad.AnnData(rng.poisson(2, (6, 3)), pd.DataFrame({"type": ["T"] * 6}), genes)
-    >>> labels = pd.DataFrame({"type": ["T cell", "B cell"] * 4})
+    >>> types = pd.DataFrame({"type": ["T"] * 6}, index=list("abcdef"))
+    >>> mine = ad.AnnData(rng.poisson(2, (6, 3)), types, genes)
+    >>> labels = pd.DataFrame({"type": ["T cell", "B cell"] * 4}, index=list("ijklmnop"))
     >>> atlas = ad.AnnData(rng.poisson(2, (8, 2)), labels, genes[:2])
     >>> joined, report = join_reference(mine, atlas, "type", label_map={"T cell": "T"})
     >>> joined.shape, report.shared, report.only_reference, report.genes.absent

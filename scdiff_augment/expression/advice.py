@@ -38,8 +38,8 @@ def note_on(parts: Expression) -> str | None:
         if not has_structural_zeros(parts.values):
             return None
         return (
-            "modelled as real values: in most cells the lowest value is met in many genes, as zeros "
-            "of counts are, but no scale that is known leads back to counts"
+            "modelled as real values: in most cells the lowest value is met in many genes, as are "
+            "zeros of counts, but no scale that is known leads back to counts"
         )
     return (
         f"modelled as real values: the matrix is not negative, but only "
