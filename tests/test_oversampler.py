@@ -97,7 +97,8 @@ def test_labels_of_any_kind(counts):
 def test_a_class_of_one_cell_is_enough(counts):
     X, y = counts
     keep = np.r_[0:91]
-    _, out = make_sampler().fit_resample(X[keep], y[keep])
+    with pytest.warns(UserWarning, match="1 real cell becomes 60"):
+        _, out = make_sampler().fit_resample(X[keep], y[keep])
     assert Counter(out.tolist())["rare"] == 60
 
 
@@ -262,11 +263,11 @@ def test_a_large_sparse_matrix_is_never_written_out(counts, kind, monkeypatch):
         return original(self, *given, **more)
 
     sampled = []
-    sample = LatentDiffusion.sample
+    draw = LatentDiffusion.draw
     monkeypatch.setattr(
         LatentDiffusion,
-        "sample",
-        lambda self, c, n, **k: sampled.append(n) or sample(self, c, n, **k),
+        "draw",
+        lambda self, plan, request: sampled.append(request.n_cells) or draw(self, plan, request),
     )
     monkeypatch.setattr(oversampler, "cells_per_block", lambda n_genes: 30)  # of reading
     X_large, y_large = make_sampler().fit_resample(sparse.csr_matrix(X), y)
