@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scdiff_bench.commands.console import winners
 from scdiff_bench.pages.verdict import explanation, setting, winner
 from scdiff_bench.running import estimate as estimating
 from scdiff_bench.running.estimate import estimate
@@ -121,6 +122,7 @@ def test_what_is_said_and_recommended(config, gain, said, recommended):
 def test_without_a_baseline_or_with_one_test_set_no_gain_is_claimed(config):
     (verdict,) = verdicts(config, rows({("diffusion", "knn"): [0.5, 0.6]}))
     assert verdict.recommended.strategy == "diffusion"
+    assert verdict.pending
     assert "No baseline has finished" in explanation(verdict, "macro_f1")
     (verdict,) = verdicts(
         config, rows({("none", "knn"): [0.5], ("diffusion", "knn"): [0.6], ("smote", "lda"): [0.4]})
@@ -157,3 +159,11 @@ def test_the_estimate_grows_with_the_rows_that_are_fitted(make_config, monkeypat
     few = estimate(units, jobs=1)
     assert few.cells == 20
     assert few.seconds[units[0].key] == pytest.approx(2 * 68 / 20)
+
+
+def test_nothing_wins_before_both_sides_have_a_test_set(config):
+    found = rows({("none", "knn"): [0.5, 0.6]})
+    (line,) = winners(config, found)
+    assert line.startswith("No verdict yet: No generative method has finished")
+    (verdict,) = verdicts(config, rows({("none", "knn"): [0.5], ("diffusion", "knn"): [0.6]}))
+    assert not verdict.pending

@@ -111,6 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\nStopped. What was finished is kept; run the same command again.", file=sys.stderr)
+        print("\nStopped before anything was computed; start it again.", file=sys.stderr)
         return STOPPED
     return code

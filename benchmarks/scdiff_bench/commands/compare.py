@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--quick",
         action="store_true",
-        help=f"a first answer within five minutes: {QUICK_FOLDS} folds, "
+        help=f"a first answer in about five minutes on idle cores: {QUICK_FOLDS} folds, "
         f"{len(QUICK_STRATEGIES)} strategies, {QUICK_CELLS} training cells in which rare types "
         f"keep all of theirs, --minutes {QUICK_MINUTES}; options that you give yourself come first",
     )
@@ -172,7 +172,7 @@ def announce(plan: Any, folder: Path, jobs: int) -> None:
         f"Estimate: about {duration(found.total)} on {found.jobs} processes, scaled up from "
         f"{found.cells:,} training cells that took {duration(found.spent)}; it may be half or "
         "twice that, more where other work shares the cores. Ctrl-C ends it at any time with a "
-        "page of what is there.",
+        "page of what is there, and the same command goes on.",
         flush=True,
     )
 
@@ -191,6 +191,9 @@ def recommend(plan: Any, results: Any, folder: Path) -> None:
     """
     found = verdicts(plan.config, results.rows)
     if not found:
+        return
+    if found[0].pending:
+        print("No pipeline is recommended yet: the same command goes on.")
         return
     text = recommendation(plan.config, found[0], describe(plan.datasets[0]))
     write_text(folder / "pipeline.py", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from scdiff_bench.config.study import Config
 from scdiff_bench.evaluation.scores import SCORES
-from scdiff_bench.pages.verdict import setting, winner
+from scdiff_bench.pages.verdict import explanation, setting, winner
 from scdiff_bench.pages.words import label, signed
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.pipelines import verdicts
@@ -74,6 +74,12 @@ def winners(config: Config, rows: pd.DataFrame) -> list[str]:
     lines = []
     for verdict in found:
         where = setting(verdict, len(found) > 1)
+        if verdict.pending:
+            lines.append(
+                f"No verdict yet{f' ({where})' if where else ''}: "
+                f"{explanation(verdict, config.main_score)}"
+            )
+            continue
         lead = ""
         if verdict.augmented and verdict.plain:
             ends = signed(verdict.lead.low), signed(verdict.lead.high)

@@ -131,7 +131,8 @@ def run_study(
         )
         if stop.kept and plan.in_parts:
             try:
-                _finish(plan, plan.stored(folder), folder, arguments.tracking_uri, after=after)
+                found = plan.stored(folder)
+                _finish(plan, found, folder, arguments.tracking_uri, after=after, stopped=True)
             except OSError as error:  # the disk that stopped it, say
                 print(f"error: There is no page of it ({error}).", file=sys.stderr)
         return FAILED if stop.reason else STOPPED
@@ -145,15 +146,18 @@ def _finish(
     uri: str,
     again: str = "",
     after: Callable[[Plan, Any, Path], None] | None = None,
+    stopped: bool = False,
 ) -> int:
     """Write the page, send the study to MLflow if it is complete, and say what came out."""
     files = plan.write(results, folder)
     packed = pack(folder, [unit.key for unit in plan.units])
     failed = results.rows[results.rows["status"] != "ok"]
-    print(
-        f"\n{len(plan.units)} units: {results.computed} computed, {results.reused} from earlier "
-        f"runs; {len(results.rows)} rows, {len(failed)} failed."
+    done = (
+        f"{results.reused} done"
+        if stopped
+        else f"{results.computed} computed, {results.reused} from earlier runs"
     )
+    print(f"\n{len(plan.units)} units: {done}; {len(results.rows)} rows, {len(failed)} failed.")
     print(plan.summary(results))
     sent = warning = ""
     if results.missing:
@@ -171,7 +175,7 @@ def _finish(
     print(f"Units:  {packed}\nTable:  {folder / 'table.md'}\nPage:   {folder / 'index.html'}")
     if sent:
         print(sent)
-    print(f"Runs:   mlflow ui --backend-store-uri {uri}")
+        print(f"Runs:   mlflow ui --backend-store-uri {uri}")
     if warning:
         print(warning, file=sys.stderr)
     for line, count in (failed[plan.culprit] + ": " + failed["error"]).value_counts().items():

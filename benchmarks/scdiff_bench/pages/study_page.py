@@ -100,7 +100,7 @@ def render(study: Study) -> str:
     )  # fmt: skip
 
 
-def _verdicts(summary: Summary) -> list[dict[str, str]]:
+def _verdicts(summary: Summary) -> list[dict[str, str | bool]]:
     """Return what the page opens with."""
     score, several = summary.config.main_score, len(summary.verdicts) > 1
     return [
@@ -108,6 +108,7 @@ def _verdicts(summary: Summary) -> list[dict[str, str]]:
             "setting": verdict.setting(v, several),
             "winner": verdict.winner(v, score),
             "explanation": verdict.explanation(v, score),
+            "pending": v.pending,
         }
         for v in summary.verdicts
     ]

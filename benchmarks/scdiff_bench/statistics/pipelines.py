@@ -45,6 +45,9 @@ class Verdict:
         Probabilities that the augmented pipeline is worse, practically the same, or better.
     higher_is_better : bool
         Direction of the score.
+    pending : bool
+        Whether strategies of one side are compared, and none of them has finished: nothing is best
+        then.
     """
 
     dataset: str
@@ -55,6 +58,7 @@ class Verdict:
     lead: Interval
     rope: Rope
     higher_is_better: bool = True
+    pending: bool = False
 
     @property
     def augment(self) -> bool:
@@ -118,6 +122,7 @@ def verdicts(config: Config, rows: pd.DataFrame) -> list[Verdict]:
                 lead,
                 rope,
                 sign > 0,
+                pending=(bool(generative) and not augmented) or (bool(baselines) and not plain),
             )
         )
     return found
