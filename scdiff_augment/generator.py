@@ -21,7 +21,7 @@ from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.compute.devices import device_of
 from scdiff_augment.compute.randomness import Randomness
-from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.compute.threads import bounded_threads, n_threads
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
 from scdiff_augment.conditions.training_cells import TrainingCells
 from scdiff_augment.conditions.unseen_combinations import learn_effects
@@ -120,7 +120,9 @@ class LatentDiffusion(BaseEstimator):
         where there is one. Cells go in and come out on the host, where `decode`, `invert`,
         `from_noise` and `interpolate` compute.
     n_jobs : int, default=None
-        Threads for torch and BLAS while this model works; None means 1, -1 all cores.
+        Threads for torch and BLAS while this model works; None means 1, -1 all cores. With another
+        number sums are rounded in another order, and training goes another way: the same seed
+        gives other cells. ``history_["n_threads"]`` says how many `fit` used.
     verbose : bool, default=False
         Show progress.
 
@@ -257,7 +259,11 @@ class LatentDiffusion(BaseEstimator):
         parts, rows = source.parts()
         self.n_features_in_, self.genes_ = parts.values.shape[1], source.genes
         self.conditions_ = Conditions()  # an earlier fit's are void
-        self.history_: dict[str, Any] = {"notes": source.notes, "expression": parts.kind}
+        self.history_: dict[str, Any] = {
+            "notes": source.notes,
+            "expression": parts.kind,
+            "n_threads": n_threads(self.n_jobs),
+        }
         self.scale_ = parts.scale
         self.ladder_ = diffusion.ddpm_sigmas(self.n_timesteps)
         with bounded_threads(self.n_jobs), processes.on_device(device_of(self.device)):
@@ -504,7 +510,9 @@ class LatentDiffusion(BaseEstimator):
         if start is not None:
             sources = [str(name) for name in getattr(start, "index", range(request.n_cells))]
         labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
-        provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
+        provenance = provenance_of(
+            self.get_params(deep=False), asked, self.training_hashes_, self.history_
+        )
         if out is not None:
             from scdiff_augment.sampling.sample_to_store import sample_to_store
 
@@ -906,6 +914,7 @@ class LatentDiffusion(BaseEstimator):
             "notes": list(notes),
             "n_latent": self.history_["n_latent"],
             "expression": parts.kind,
+            "n_threads": n_threads(ours.n_jobs),
         }
         if columns is not None and isinstance(self.codec_, CountCodec):
             with bounded_threads(ours.n_jobs), processes.on_device(device_of(ours.device)):

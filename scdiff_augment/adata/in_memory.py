@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from scdiff_augment.annotation.layers import listed_layers, named_layers
+from scdiff_augment.annotation.new_cells import threads_of
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.expression.checks import computed, require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
@@ -161,6 +162,7 @@ def oversample_adata(
     classes, sizes = np.unique(new_labels.astype(str), return_counts=True)
     counted = denormalise(X.toarray() if sparse.issparse(X) else X, sampler.expression)
     result.uns[KEY] = {
+        **threads_of(getattr(sampler, "history_", {})),
         "label_key": label_key,
         "layer": layer or "X",
         "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},

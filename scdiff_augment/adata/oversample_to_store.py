@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiff_augment.annotation.new_cells import threads_of
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.compute.randomness import generators
 from scdiff_augment.expression.checks import cast
@@ -232,6 +233,7 @@ def _provenance(
 ) -> dict[str, Any]:
     classes, sizes = np.unique(labels.astype(str), return_counts=True)
     return {
+        **threads_of({} if model is None else model.history_),
         "label_key": label_key,
         "layer": layer or "X",
         "parameters": {k: str(v) for k, v in sampler.get_params(deep=False).items()},
