@@ -23,7 +23,7 @@ from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.compute.devices import device_of
 from scdiff_augment.compute.progress import progress
 from scdiff_augment.compute.randomness import Randomness
-from scdiff_augment.compute.threads import bounded_threads
+from scdiff_augment.compute.threads import bounded_threads, n_threads
 from scdiff_augment.conditions.borrowed_changes import Change, cells_moved, changes_into
 from scdiff_augment.conditions.combinations import combinations_of
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition, class_codes, groups_of
@@ -130,7 +130,9 @@ class LatentDiffusion(BaseEstimator):
         where there is one. Cells go in and come out on the host, where `decode`, `invert`,
         `from_noise` and `interpolate` compute.
     n_jobs : int, default=None
-        Threads for torch and BLAS while this model works; None means 1, -1 all cores.
+        Threads for torch and BLAS while this model works; None means 1, -1 all cores. With another
+        number sums are rounded in another order, and training goes another way: the same seed
+        gives other cells. ``history_["n_threads"]`` says how many `fit` used.
     verbose : bool, default=False
         Show progress.
 
@@ -591,7 +593,9 @@ class LatentDiffusion(BaseEstimator):
         if start is not None:
             sources = [str(name) for name in getattr(start, "index", range(request.n_cells))]
         labels = {name: self.conditions_[name][c.numpy()] for name, c in request.asked.items()}
-        provenance = provenance_of(self.get_params(deep=False), asked, self.training_hashes_)
+        provenance = provenance_of(
+            self.get_params(deep=False), asked, self.training_hashes_, self.history_
+        )
         provenance |= {"expression": self.scale_.kind, "scale": self.scale_.describe()}
         if out is not None:
             from scdiff_augment.sampling.sample_to_store import sample_to_store
@@ -1093,10 +1097,14 @@ class LatentDiffusion(BaseEstimator):
             yield denormalise(X, scale_like(X, self.scale_))
 
     def _told_of(self, parts: Expression) -> dict[str, Any]:
-        """Say what the matrix held, and warn of what was assumed."""
+        """Say what the matrix held and with how many threads it is learnt; warn of assumptions."""
         if self.expression == "auto" and (advice := advice_on(parts)):
             warnings.warn(advice, UserWarning, stacklevel=3)
-        return {"expression": parts.kind, "scale": parts.scale.describe()}
+        return {
+            "expression": parts.kind,
+            "scale": parts.scale.describe(),
+            "n_threads": n_threads(self.n_jobs),
+        }
 
     def _in_double(self, n_steps: int) -> tuple[Denoiser, torch.Tensor]:
         """Return denoiser and levels of a way between cells and noise, in double precision."""

@@ -145,7 +145,9 @@ class DiffusionOversampler(GenerativeOverSampler):
         where there is one.
 
     n_jobs : int, default=None
-        Threads for torch and BLAS; None means 1, -1 all cores. Restored afterwards.
+        Threads for torch and BLAS; None means 1, -1 all cores. Restored afterwards. With another
+        number sums are rounded in another order, and training goes another way: the same seed
+        gives other cells. ``history_["n_threads"]`` says how many there were.
 
     verbose : bool, default=False
         Show progress.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scdiff_augment.annotation.new_cells import threads_of
 from scdiff_augment.oversampler import DiffusionOversampler
 from scdiff_augment.results_version import versions
 
@@ -39,6 +40,7 @@ def provenance_of(
     history = getattr(sampler, "history_", {})
     learnt = history.get("notes", [])
     return {
+        **threads_of(history),
         "label_key": label_key,
         "layer": layer or "X",
         "expression": history.get("expression", ""),

@@ -80,15 +80,24 @@ def new_var(genes: NDArray | None, n_genes: int) -> pd.DataFrame:
 
 
 def provenance_of(
-    parameters: Mapping[str, Any], options: Mapping[str, Any], training_hashes: NDArray[np.uint64]
+    parameters: Mapping[str, Any],
+    options: Mapping[str, Any],
+    training_hashes: NDArray[np.uint64],
+    history: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """How cells were made: parameters, options, versions, and the hash of the training cells."""
+    """How cells were made: parameters, options, versions, threads, hash of the training cells."""
     return {
+        **threads_of(history),
         "parameters": {k: str(v) for k, v in parameters.items()},
         "options": {k: str(v) for k, v in options.items()},
         "versions": versions(),
         "training_hash": digest(training_hashes),
     }
+
+
+def threads_of(history: Mapping[str, Any]) -> dict[str, int]:
+    """With how many threads a model was trained, which its cells depend on, where that is known."""
+    return {k: int(v) for k, v in history.items() if k == "n_threads"}
 
 
 def names(labels: Sequence[Any], taken: set[str]) -> list[str]:

@@ -123,7 +123,10 @@ Seed = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(callback=_not_zero, help="Threads; -1 for all cores. [default: 1]"),
+    typer.Option(
+        callback=_not_zero,
+        help="Threads; -1 for all cores. The cells of a seed depend on it. [default: 1]",
+    ),
 ]
 Device = Annotated[
     str,

@@ -57,7 +57,7 @@ class SamplingPlan:
     device : str
         Where cells are drawn.
     n_jobs : int or None
-        Threads.
+        Threads. The same model draws the same cells with any number, but for the rounding of sums.
     """
 
     denoiser: Denoiser

@@ -196,6 +196,7 @@ def _adata(
             model.get_params(deep=False),
             {**options_, "weights": weights},
             model.training_hashes_,
+            model.history_,
         ),
     )
     adata.obs[WEIGHT] = np.repeat(np.asarray(weights), len(start))
