@@ -13,7 +13,6 @@ import pandas as pd
 from scipy import sparse
 
 from scdiff_augment.annotation.layers import listed_layers, named_layers
-from scdiff_augment.annotation.new_cells import threads_of
 from scdiff_augment.annotation.obs import PEOPLE, extended_obs, labels_of
 from scdiff_augment.expression.checks import computed, require_genes
 from scdiff_augment.expression.hashes import cell_hashes, digest
