@@ -46,7 +46,7 @@ tracking = f"sqlite:///{folder / 'mlflow.db'}"
 command = [sys.executable, "-m", "scdiff_bench", "run", str(folder / "study.yaml")]
 done = subprocess.run(
     [*command, "--out", str(folder), "--tracking-uri", tracking],
-    capture_output=True, text=True, check=True,
+    cwd=folder, capture_output=True, text=True, check=True,
 )  # fmt: skip
 print(done.stdout)
 
