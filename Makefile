@@ -24,6 +24,7 @@ speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; abou
 	$(BIN)/python -m scdiff_bench speed $(SPEED)
 
 ui: .venv/benchmark  ## open MLflow on the runs so far
+	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning, or the address in the last lines of a study'
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: lint unit smoke reports-check  ## everything that CI runs
