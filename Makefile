@@ -53,9 +53,12 @@ reports-check: .venv/test  ## name the pages in reports/ whose results are out o
 	touch $@
 
 clean:  ## remove .venv and caches; reports and mlflow.db stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist docs/_build docs/generated docs/auto_examples
+	rm -rf .venv .venv-compat-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist docs/_build docs/generated docs/auto_examples
 
-.PHONY: docs diagram canary dist
+.PHONY: docs diagram canary dist compat
+
+compat:  ## the tests under each Python that is there, oldest and newest libraries
+	$(PYTHON) tests/compat.py $(COMPAT)
 
 docs: .venv/docs  ## build the documentation, examples included, in docs/_build/html
 	$(RUN) -m sphinx -E -W --keep-going -b html docs docs/_build/html
