@@ -24,6 +24,7 @@ speed: .venv/benchmark  ## seconds and memory, from 1,000 to 100,000 cells; abou
 	$(BIN)/python -m scdiff_bench speed $(SPEED)
 
 ui: .venv/benchmark  ## open MLflow on the runs so far
+	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning, or the address in the last lines of a study'
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: lint unit smoke reports-check  ## everything that CI runs
@@ -53,9 +54,12 @@ reports-check: .venv/test  ## name the pages in reports/ whose results are out o
 	touch $@
 
 clean:  ## remove .venv and caches; reports and mlflow.db stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist docs/_build docs/generated docs/auto_examples
+	rm -rf .venv .venv-compat-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist docs/_build docs/generated docs/auto_examples
 
-.PHONY: docs diagram canary dist
+.PHONY: docs diagram canary dist compat
+
+compat:  ## the tests under each Python that is there, oldest and newest libraries
+	$(PYTHON) tests/compat.py $(COMPAT)
 
 docs: .venv/docs  ## build the documentation, examples included, in docs/_build/html
 	$(RUN) -m sphinx -E -W --keep-going -b html docs docs/_build/html

@@ -32,6 +32,7 @@ NEEDED = (
     "benchmarks/__main__.py",
     "benchmarks/configs/smoke.yaml",
     "constraints.txt",
+    "constraints/oldest.txt",
     "docs/architecture.md",
     "docs/draw_architecture.py",
     "pyproject.toml",

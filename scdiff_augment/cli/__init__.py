@@ -1,9 +1,9 @@
 """The command line: scdiff-augment fit, add-condition, sample, oversample, interpolate, evaluate.
 
 `app` holds the application and its exit codes, `commands` one module per command, `options` the
-arguments and options that several commands share. `cell_files`, `large_files` and `model_folders`
-read what commands are given, `evaluation_inputs` makes the files given to evaluate comparable,
-`parallel` starts several workers, and `output` writes results completely or not at all.
+arguments and options that several commands share. `cell_files`, `ten_x`, `large_files` and
+`model_folders` read what commands are given, `evaluation_inputs` makes the files given to evaluate
+comparable, `parallel` starts several workers, and `output` writes results completely or not at all.
 `name_lookup` suggests names for misspelt ones, and `terminal` prints messages and progress.
 
 May import: everything. Heavy libraries (torch, scanpy, anndata, scikit-learn, pandas, numpy) are

@@ -129,7 +129,9 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert "mlflow ui --backend-store-uri sqlite:///" in out.rstrip().splitlines()[-1]
     assert "Page:   reports/toy_study/index.html" in out
     (winner,) = [line for line in out.splitlines() if line.startswith("Winner: ")]
-    assert re.search(r"F1 of the rare types 0\.\d{3}; lead of augmentation [+−]0\.\d{3} \[", winner)
+    assert re.search(
+        r"F1 of the rare types 0\.\d{3}.*; lead of augmentation [+−]0\.\d{3} \[", winner
+    )
 
     rows = pd.read_parquet(folder / "rows.parquet")
     assert len(rows) == 2 * 4 * 2

@@ -35,7 +35,7 @@ def titled(pipeline: Pipeline) -> str:
 
 
 def winner(verdict: Verdict, score: str) -> str:
-    """Return the best pipeline with its score.
+    """Return the best pipeline with its score, and with which it is level if it augments in vain.
 
     Parameters
     ----------
@@ -50,7 +50,10 @@ def winner(verdict: Verdict, score: str) -> str:
         For a line of the console, or the head of a page.
     """
     best = verdict.winner
-    return f"{titled(best)}, {SCORES[score].title} {best.mean:.3f}"
+    text = f"{titled(best)}, {SCORES[score].title} {best.mean:.3f}"
+    if verdict.plain is None or best == verdict.recommended:
+        return text
+    return f"{text}, level with {titled(verdict.plain)}, {verdict.plain.mean:.3f}"
 
 
 def explanation(verdict: Verdict, score: str) -> str:

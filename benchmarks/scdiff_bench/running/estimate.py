@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,7 +71,8 @@ def estimate(units: Sequence[Unit], jobs: int) -> Estimate:
     first = units[0]
     small = replace(first, fold=_few(first))
     X, y, test = small.cells()
-    with one_thread():
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rows will have them
         fits = {name: _fit_seconds(small, name, X, y, test) for name in first.study.classifiers}
         made = {
             unit.spec.label: _resample_seconds(replace(unit, fold=small.fold), X, y)

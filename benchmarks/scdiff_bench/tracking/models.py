@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def _refit(unit: Unit) -> Any:
     X, y, _ = unit.cells()
     named = pd.DataFrame(X, columns=unit.dataset.genes[unit.genes])
     try:
-        with one_thread():
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its rows have them
             sampler = unit.build().sampler
             sampler.fit_resample(named, y)
     except Exception:  # as in units.py: a strategy may raise anything
