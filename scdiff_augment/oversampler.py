@@ -22,11 +22,8 @@ from scdiff_augment.oversampling.base import Draw, GenerativeOverSampler, in_blo
 from scdiff_augment.oversampling.pretrained import adapted_to_fold
 from scdiff_augment.oversampling.rare_types import warn_of_few
 from scdiff_augment.oversampling.rejection import draw_accepted, seeded, warn_of_rejected
-from scdiff_augment.oversampling.target_batch import (
-    cells_wanted,
-    require_change,
-    target_of,
-)
+from scdiff_augment.oversampling.requested_classes import require_requested_classes
+from scdiff_augment.oversampling.target_batch import cells_wanted, require_change, target_of
 from scdiff_augment.sampling.requests import require_interval
 from scdiff_augment.streaming.block_readers import as_blocks
 from scdiff_augment.streaming.block_sizes import cells_per_block
@@ -477,6 +474,7 @@ class DiffusionOversampler(GenerativeOverSampler):
         """
         self._validate_params()
         require_interval(self.guidance_interval)
+        require_requested_classes(self.sampling_strategy, y, numbers=self.into is None)
         counted = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
         self.sampling_strategy_ = counted
         wanted = self.sampling_strategy_ = self._cells_wanted(y, annotations)

@@ -169,7 +169,7 @@ def test_parameters_of_the_sampler_go_by_keyword(adata):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"denoiser_step": 1}, "no parameter 'denoiser_step'. Did you mean 'denoiser_steps'"),
+        ({"denoiser_step": 1}, r"parameter 'denoiser_step'\. Did you mean 'denoiser_steps'\?$"),
         ({"labelkey": "x"}, "Did you mean 'label_key'"),
         (
             {"xyz": 1},
@@ -183,6 +183,12 @@ def test_parameters_of_the_sampler_go_by_keyword(adata):
 def test_parameters_that_nothing_would_use_are_refused(adata, given, message):
     with pytest.raises(TypeError, match=message):
         oversample_adata(adata, "cell_type", **given)
+
+
+def test_a_seed_is_said_of_cells_that_were_made_alone(adata, caplog):
+    with pytest.raises(ValueError, match="Did you mean 'rare'"):
+        oversample_adata(adata, "cell_type", sampling_strategy={"Rare": 30})
+    assert caplog.text == ""
 
 
 def test_a_seed_that_was_drawn_is_said_kept_and_gives_the_same_cells(adata, caplog):

@@ -182,3 +182,22 @@ def test_batches_of_all_kinds_are_those_of_plain_strings(batch):
 def test_batches_that_are_no_labels_are_named(batch, message):
     with pytest.raises(ValueError, match=message):
         short().fit_resample(X, NAMES, batch=batch)
+
+
+@pytest.mark.parametrize("call", ["fit", "fit_resample"])
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"Rare": 30}, "'Rare'.* not present in the data. Did you mean 'rare'. There are: common,"),
+        ({"middle": 40, "rare": 3}, "original number of samples. Class 'rare' has 10 cells and 3 "),
+        ({"rare": 0}, "Class 'rare' has 10 cells and 0 are asked for; a dict gives final numbers"),
+        ({"rare": -1}, "cannot be negative"),
+    ],
+)
+def test_a_dict_that_cannot_be_met_is_told_by_class(counts, call, wanted, message):
+    """SMOTE refuses the same dicts, in words that these begin with."""
+    sampler = make_sampler(sampling_strategy=wanted)
+    with pytest.raises(ValueError, match=message):
+        getattr(sampler, call)(*counts)
+    with pytest.raises(ValueError, match=r"present in|number of samples"):
+        SMOTE(sampling_strategy=wanted).fit_resample(*counts)

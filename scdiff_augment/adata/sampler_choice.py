@@ -41,10 +41,13 @@ def sampler_for(
     known = list(inspect.signature(DiffusionOversampler).parameters)
     for name in parameters:
         if name not in known:
+            names = (
+                f" Beside its own ({', '.join(own)}) it takes those of DiffusionOversampler: "
+                f"{', '.join(known)}."
+            )
             raise TypeError(
                 f"oversample_adata takes no parameter '{name}'."
-                f"{suggestion(name, [*known, *own])} Beside its own ({', '.join(own)}) it takes "
-                f"those of DiffusionOversampler: {', '.join(known)}."
+                f"{suggestion(name, [*known, *own]) or names}"
             )
     if not isinstance(sampler, DiffusionOversampler):
         solver: dict[str, Any] = {} if sampler is None else {"sampler": sampler}
@@ -59,7 +62,7 @@ def sampler_for(
 
 @contextmanager
 def seeded(sampler: DiffusionOversampler, out: Path | None) -> Iterator[None]:
-    """Draw a seed for a sampler that has none, say it, and take it away again in the end.
+    """Draw a seed for a sampler that has none; say it where cells came of it, then take it away.
 
     An interrupted store is taken up with the seed that it was begun with.
     """
@@ -68,12 +71,12 @@ def seeded(sampler: DiffusionOversampler, out: Path | None) -> Iterator[None]:
         return
     begun = None if out is None else (begun_plan(out) or {}).get("random_state")
     seed = secrets.randbelow(2**31) if begun is None else int(begun)
-    logger.warning(
-        "no random_state was given: drew random_state=%d, which gives these cells again",
-        seed,
-    )
     sampler.random_state = seed
     try:
         yield
+        logger.warning(
+            "no random_state was given: drew random_state=%d, which gives these cells again",
+            seed,
+        )
     finally:
         sampler.random_state = None

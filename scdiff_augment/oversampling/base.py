@@ -28,6 +28,8 @@ from scdiff_augment.expression.detection import CELLS_INSPECTED
 from scdiff_augment.expression.kinds import detect_kind
 from scdiff_augment.streaming.block_sizes import as_csr, cells_per_block
 
+from .requested_classes import require_requested_classes
+
 Draw = Callable[[NDArray], Any]
 """Wanted classes to new cells: an array, or CSR where the cells of `fit` were."""
 
@@ -113,6 +115,9 @@ class GenerativeOverSampler(BaseOverSampler):
                 f"({len(y)} cells). Balancing compares classes; "
                 f"LatentDiffusion().fit(X).sample(n=100) draws cells without labels."
             )
+        require_requested_classes(
+            self.sampling_strategy, y, numbers=self._sampling_type == "over-sampling"
+        )
         return X_checked, y, binarize_y
 
     def _fit_resample(self, X: Any, y: NDArray, **params: Any) -> tuple[Any, NDArray]:

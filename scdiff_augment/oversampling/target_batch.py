@@ -6,7 +6,6 @@ imbalanced-learn's strategies do not know.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ import numpy as np
 from imblearn.utils import check_sampling_strategy
 from numpy.typing import NDArray
 
-SHOWN = 12
-"""Largest number of names that a message lists."""
+from scdiff_augment.expression.nearest_names import listed, suggestion
+
+from .requested_classes import require_requested_classes
 
 
 class Target(NamedTuple):
@@ -61,9 +61,8 @@ def target_of(into: Any, annotations: Mapping[str, NDArray]) -> Target:
     ((name, values),) = annotations.items()
     labels = np.unique(values).tolist()
     if into not in labels:
-        close = difflib.get_close_matches(str(into), [str(label) for label in labels], n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"no cell has {name} '{into}'.{hint} It has: {_listed(labels)}.")
+        hint = suggestion(str(into), labels)
+        raise ValueError(f"no cell has {name} '{into}'.{hint} It has: {listed(labels)}.")
     if len(labels) == 1:
         raise ValueError(
             f"all {len(values)} cells are of {name} '{into}', so there is nothing to borrow from. "
@@ -93,6 +92,7 @@ def cells_wanted(strategy: Any, y: NDArray, target: Target) -> dict[Any, int]:
     if isinstance(strategy, Mapping):
         unwanted = {label for label in lacking.tolist() if strategy.get(label) == 0}
         strategy = {label: n for label, n in strategy.items() if label not in unwanted}
+    require_requested_classes(strategy, there)
     counted = check_sampling_strategy(strategy, there, "over-sampling")
     absent = set(lacking.tolist())
     return {label: int(n) + (label in absent) for label, n in counted.items()}
@@ -113,14 +113,10 @@ def require_change(y: NDArray, values: NDArray, target: Target, wanted: Mapping[
         origin = np.unique(values[here])
         shared = np.intersect1d(y[target.inside], y[np.isin(values, origin)])
         if shared.size == 0:
+            elsewhere = listed(map(repr, origin.tolist()))
             raise ValueError(
-                f"class '{label}' was seen in {target.name} {_listed(origin.tolist())} only, and "
-                f"no class was seen both there and in {target.name} '{target.label}', so how its "
+                f"class '{label}' was seen in {target.name} {elsewhere} only, and no "
+                f"class was seen both there and in {target.name} '{target.label}', so how its "
                 f"cells differ there is unknown. Leave '{label}' out of sampling_strategy, or add "
                 f"cells of a class that both have."
             )
-
-
-def _listed(labels: list[Any]) -> str:
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return ", ".join(repr(label) for label in labels[:SHOWN]) + more

@@ -154,7 +154,11 @@ def test_a_stop_in_the_first_fold_still_leaves_a_page_and_code(file, capsys, mon
     monkeypatch.setattr(runner, "run_unit", real)
     monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
     assert run(str(file), "--folds", "2", "--minutes", "0.07") == 0
-    assert "of 8 units are missing" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Nothing new is started after 0.07 minutes in all" in said
+    assert "of 8 units are missing" in said
+    table = Path("reports/compare_my_cells/table.md").read_text(encoding="utf-8")
+    assert "\n| D | " in table.partition("F1 of each type, ")[2]
     rows = pd.read_parquet("reports/compare_my_cells/rows.parquet")
     assert set(rows["fold_index"]) == {0}
     assert set(rows["strategy"]) == set(FEW["STRATEGIES"])
@@ -182,6 +186,7 @@ def test_bad_input_is_one_line(file, capsys, change, key, message):
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+    assert not Path("reports/compare_my_cells").exists()
 
 
 def test_a_missing_file_is_said(file, capsys):

@@ -8,13 +8,14 @@ import pytest
 from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.generator_studies.config import parse_study_config
 from scdiff_bench.generator_studies.page import markdown
-from scdiff_bench.generator_studies.reference import study, view
+from scdiff_bench.generator_studies.reference import scanvi, strategies, study, view
 from scdiff_bench.generator_studies.reference.folds import make_fold
 from scdiff_bench.generator_studies.reference.strategies import STRATEGIES
 from scdiff_bench.generator_studies.registry import STUDIES
 
 from scdiff_augment.expression.kinds import depth_normalised
 
+HERE = [name for name, entry in STRATEGIES.items() if not entry.needs]
 TINY = {"n_latent": 4, "width": 8, "decoder_steps": 10, "denoiser_steps": 10, "n_steps": 5}
 
 
@@ -83,13 +84,53 @@ def test_folds_of_a_draw_share_their_test_cells_and_nest_their_few(cells):
 
 def test_units_are_one_for_each_strategy_so_that_a_new_one_computes_itself_alone(cells):
     found = study.units(config_of(sizes=[0, 5]), [cells])
-    assert len(found) == 3 * (2 * len(STRATEGIES) - 1)
+    assert len(found) == 3 * (2 * len(HERE) - 1)
     assert not any(u["n"] == 0 and u["strategy"] == "target_augmented" for u in found)
     assert len({u["name"] for u in found}) == len(found)
     fewer = study.units(config_of(sizes=[5], strategies=["pooled"]), [cells])
     assert all(unit in found for unit in fewer)
     unweighted = study.units(config_of(classifiers=["knn", "lda"]), [cells])
     assert not any(u["strategy"] == "pooled_weights" for u in unweighted)
+
+
+def test_draws_may_depend_on_the_size_and_be_few_for_slow_strategies(cells):
+    several = config_of(
+        sizes=[0, 5],
+        draws=3,
+        draws_of_size={5: 1},
+        scvi_draws=2,
+        first=10,
+        strategies=["pooled", "scanvi"],
+    )
+    found = [(u["strategy"], u["n"], u["draw"]) for u in study.units(several, [cells])]
+    assert set(found) == {
+        *(("pooled", 0, draw) for draw in (10, 11, 12)),
+        *(("scanvi", 0, draw) for draw in (10, 11)),
+        ("pooled", 5, 10),
+        ("scanvi", 5, 10),
+    }
+    with pytest.raises(ValueError, match=r"draws_of_size=\{3: 1\} must .* sizes=\[0, 5\]"):
+        config_of(sizes=[0, 5], draws_of_size={3: 1})
+
+
+def test_a_strategy_that_is_a_classifier_is_scored_by_its_own_calls(cells, monkeypatch):
+    monkeypatch.setattr(strategies, "scanvi_calls", lambda fold, seed, surgery: fold.test_y)
+    config = config_of(sizes=[0], strategies=["scanvi", "scanvi_query"])
+    for unit in study.units(config, [cells]):
+        (row,) = study.compute(unit, cells, 0).rows
+        assert (row["classifier"], row["f1"], row["macro_f1"]) == ("itself", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("surgery", [False, True])
+def test_scanvi_calls_the_test_cells(cells, monkeypatch, surgery):
+    pytest.importorskip("scvi", reason="scvi-tools is not installed")
+    for name in ("EPOCHS", "LABEL_EPOCHS", "QUERY_EPOCHS"):
+        monkeypatch.setattr(scanvi, name, 10)
+    fold = make_fold(cells, "batch", "mine", "c", 0, 2000, 0)
+    calls = scanvi.scanvi_calls(fold, 0, surgery=surgery)
+    assert calls.shape == fold.test_y.shape
+    assert set(calls) <= {"a", "b", "c"}
+    np.testing.assert_array_equal(calls, scanvi.scanvi_calls(fold, 0, surgery=surgery))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +148,7 @@ def rows(cells):
 
 def test_every_strategy_is_scored_by_the_classifiers_that_it_can_have(rows):
     scores = rows[rows["kind"] == "score"]
-    assert set(scores["strategy"]) == set(STRATEGIES)
+    assert set(scores["strategy"]) == set(HERE)
     by = {name: set(part["classifier"]) for name, part in scores.groupby("strategy")}
     assert by["pooled"] == {"knn", "lda", "logistic_regression", "balanced_forest"}
     assert by["pooled_weights"] == {"logistic_regression"}
@@ -125,6 +166,7 @@ def test_moved_cells_are_nearer_to_the_target_than_pooled_ones(rows):
         "mean_shift",
         "borrowed",
         "borrowed_alone",
+        "borrowed_to_median",
         "oracle",
     }
     for name in ("combat", "mean_shift", "borrowed", "oracle"):

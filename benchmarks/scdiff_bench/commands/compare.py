@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ QUICK_STRATEGIES = ("none", "class_weight_thresholds", "random_oversampler", "di
 QUICK_FOLDS, QUICK_CELLS, QUICK_MINUTES = 3, 2000, 3.5
 SCORES = ["macro_f1", "rare_f1", "balanced_accuracy", "rare_pr_auc", "log_loss", "brier", "ece"]
 TUNED = "_thresholds"
+CONFIG = "compare.yaml"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,12 +132,24 @@ def main(argv: Sequence[str]) -> int:
     files = [file for file in (given.file, given.data) if file is not None]
     if len(files) != 1:
         command.error("give one h5ad file: scdiff-bench compare FILE --label-key COLUMN")
+    folder = given.out / name_of(files[0], given)
+    new = not folder.exists()
     arguments = run.parser().parse_args(arguments_of_run(files[0], given))
     again = f"scdiff-bench compare {shlex.join(argv)}"
-    return run.run_study(arguments, again, partial(announce, jobs=arguments.jobs), recommend)
+    before = partial(announce, jobs=arguments.jobs, minutes=arguments.minutes)
+    code = run.run_study(arguments, again, before, recommend)
+    if new and code == run.BAD_INPUT:
+        remove_unused(folder)
+    return code
 
 
-def announce(plan: Any, folder: Path, jobs: int) -> None:
+def remove_unused(folder: Path) -> None:
+    """Remove the folder of a study that could not begin: it holds its config and nothing else."""
+    if {path.name for path in folder.glob("**/*")} <= {"units", CONFIG}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def announce(plan: Any, folder: Path, jobs: int, minutes: float | None = None) -> None:
     """Say what will be computed, and about how long it will take.
 
     Parameters
@@ -146,6 +160,8 @@ def announce(plan: Any, folder: Path, jobs: int) -> None:
         Of the study.
     jobs : int
         Processes.
+    minutes : float, optional
+        After which nothing new is started.
     """
     (data,) = plan.datasets
     types, counts = np.unique(data.y, return_counts=True)
@@ -168,11 +184,12 @@ def announce(plan: Any, folder: Path, jobs: int) -> None:
     print("Timing a small fit of each ...", flush=True)
     found = estimate(todo, jobs)
     plan.expected = found.seconds
+    ends = "" if minutes is None else f"Nothing new is started after {minutes:g} minutes in all. "
     print(
         f"Estimate: about {duration(found.total)} on {found.jobs} processes, scaled up from "
         f"{found.cells:,} training cells that took {duration(found.spent)}; it may be half or "
-        "twice that, more where other work shares the cores. Ctrl-C ends it at any time with a "
-        "page of what is there, and the same command goes on.",
+        f"twice that, more where other work shares the cores. {ends}Ctrl-C ends it at any "
+        "time with a page of what is there, and the same command goes on.",
         flush=True,
     )
 
@@ -200,6 +217,12 @@ def recommend(plan: Any, results: Any, folder: Path) -> None:
     print(f"Recommended pipeline, also in {folder / 'pipeline.py'}:\n\n{text}")
 
 
+def name_of(file: Path, given: argparse.Namespace) -> str:
+    """Return the name of the study, which is its folder's."""
+    ending = "_quick" if given.quick else ""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", given.name or f"compare_{file.stem}{ending}")
+
+
 def arguments_of_run(file: Path, given: argparse.Namespace) -> list[str]:
     """Write the study's config, and return the arguments that run it.
 
@@ -215,8 +238,7 @@ def arguments_of_run(file: Path, given: argparse.Namespace) -> list[str]:
     list of str
         For ``scdiff-bench run``.
     """
-    ending = "_quick" if given.quick else ""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", given.name or f"compare_{file.stem}{ending}")
+    name = name_of(file, given)
     strategies = _listed(given.strategies, QUICK_STRATEGIES if given.quick else STRATEGIES)
     split: dict[str, Any] = {
         "kind": "repeated_stratified_cv",
@@ -252,7 +274,7 @@ def arguments_of_run(file: Path, given: argparse.Namespace) -> list[str]:
     except OSError:
         path = Path(f"{name}.yaml")  # the run itself says what is wrong with the folder
     else:
-        path = given.out / name / "compare.yaml"
+        path = given.out / name / CONFIG
     write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     minutes = given.minutes if given.minutes is not None or not given.quick else QUICK_MINUTES
     found = [str(path), "--out", str(given.out), "--tracking-uri", given.tracking_uri]

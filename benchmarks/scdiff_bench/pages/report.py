@@ -16,7 +16,7 @@ from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.pages import figures
 from scdiff_bench.pages.sentences import sentences
 from scdiff_bench.pages.study_page import MOST_PLOTS, render
-from scdiff_bench.pages.words import label, spread
+from scdiff_bench.pages.words import DASH, label, spread
 from scdiff_bench.results_version import results_version, versions
 from scdiff_bench.running.finished_study import (
     CLASSES,
@@ -30,6 +30,7 @@ from scdiff_bench.running.results import Results
 from scdiff_bench.running.store import write_text, write_with
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.confusion_counts import write_confusion_counts
+from scdiff_bench.statistics.per_type import f1_per_type
 
 from scdiff_augment.annotation.spreadsheets import for_spreadsheets
 
@@ -71,7 +72,7 @@ def write_report(
     files += [folder / "table.csv", folder / "table.md"]
     stated = for_spreadsheets(table.assign(**now.columns))
     write_with(files[-2], lambda p: stated.to_csv(p, index=False, float_format="%.4f"))
-    write_text(files[-1], f"{markdown(table, config)}\n{now.sentence}\n")
+    write_text(files[-1], f"{markdown(table, config, results.classes)}\n{now.sentence}\n")
     figure_folder = folder / "figures"
     figure_folder.mkdir(exist_ok=True)
     colour = figures.colours(config.compared, config.baselines)
@@ -91,8 +92,8 @@ def write_report(
     return study.files
 
 
-def markdown(table: pd.DataFrame, config: Config) -> str:
-    """Return the summary as Markdown: mean and standard deviation over folds.
+def markdown(table: pd.DataFrame, config: Config, classes: pd.DataFrame) -> str:
+    """Return the summary as Markdown: mean and standard deviation over folds, and F1 per type.
 
     Parameters
     ----------
@@ -100,11 +101,13 @@ def markdown(table: pd.DataFrame, config: Config) -> str:
         From `statistics.summarise`.
     config : Config
         The study.
+    classes : DataFrame
+        Rows of ``classes.parquet``.
 
     Returns
     -------
     str
-        One table per block.
+        One table per block, and one per block and classifier.
     """
     lines = [f"# {config.title}", ""]
     for block in statistics.blocks(table):
@@ -116,4 +119,15 @@ def markdown(table: pd.DataFrame, config: Config) -> str:
             cells += [spread(row[s], row[f"{s}_sd"]) for s in config.scores]
             lines.append(f"| {' | '.join([*cells, str(row['folds_ok'])])} |")
         lines.append("")
+        for c in config.classifiers:
+            wide = f1_per_type(block.of(classes), c, config.compared)
+            if wide is None:
+                continue
+            heads = ["type", *map(label, wide.columns)]
+            lines += [f"F1 of each type, {CLASSIFIERS[c].title}:", "", f"| {' | '.join(heads)} |"]
+            lines.append(f"|{'|'.join(['---'] * len(heads))}|")
+            for name, values in zip(wide.index, wide.to_numpy(), strict=True):
+                cells = [f"{v:.2f}" if v == v else DASH for v in values]
+                lines.append(f"| {' | '.join([str(name).replace('|', chr(92) + '|'), *cells])} |")
+            lines.append("")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from scdiff_bench.running.finished_study import Study
 from scdiff_bench.statistics import contrasts as statistics
 from scdiff_bench.statistics.comparisons import BEST_BASELINE, Comparison
 from scdiff_bench.statistics.contrasts import Block
+from scdiff_bench.statistics.per_type import f1_per_type
 from scdiff_bench.statistics.summary import Summary
 from scdiff_bench.strategies.catalogue import STRATEGIES
 
@@ -248,19 +249,14 @@ def _per_class(
 ) -> dict[str, tuple[list[str], list[tuple[str, bool, list[str]]]]]:
     """Return F1 per type, averaged over folds: classifier -> (strategies, lines)."""
     found: dict[str, Any] = {}
-    if classes.empty:
-        return found
     for c in config.classifiers:
-        wide = classes[classes["classifier"] == c].pivot_table("f1", "type", "strategy")
-        if wide.empty:
+        wide = f1_per_type(classes, c, config.compared)
+        if wide is None:
             continue
-        wide = wide[[a for a in config.compared if a in wide]]
-        support = classes.groupby("type")["n_test"].mean()
         rare = set(classes.loc[classes["rare"], "type"])
-        order = [t for t in support.sort_values(kind="stable").index if t in wide.index]
         lines = [
             (str(t), t in rare, [f"{v:.2f}" if not np.isnan(v) else DASH for v in wide.loc[t]])
-            for t in order
+            for t in wide.index
         ]
         found[c] = (list(wide.columns), lines)
     return found

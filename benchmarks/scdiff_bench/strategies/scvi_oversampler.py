@@ -80,7 +80,7 @@ class ScviOversampler:
         rows = np.concatenate([np.empty(0, dtype=int), *sources])
         if not len(rows):
             return X.copy(), y.copy()
-        with _seeded(self.random_state):
+        with seeded(self.random_state):
             counts = self._draw(parts.values, y, rows)
         factor = None if parts.factor is None else parts.factor[rows]
         new = normalise(counts, parts.scale, factor=factor)
@@ -105,7 +105,7 @@ class ScviOversampler:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Seed what scvi-tools draws from, and put the global generators back afterwards."""
     import torch
 

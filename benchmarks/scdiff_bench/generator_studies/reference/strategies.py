@@ -1,7 +1,7 @@
 """What can be done with cells of other batches: training cells for classifiers, or an embedding.
 
 A strategy gives a `Training`: cells and labels in gene space, or coordinates in which test cells
-lie, too. Those that look at the test cells say so.
+lie, too; or it calls the types of the test cells itself. Those that look at the test cells say so.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import pandas as pd
 import scanpy as sc
 from numpy.typing import NDArray
 from scdiff_bench.generator_studies.reference.folds import Fold
+from scdiff_bench.generator_studies.reference.scanvi import scanvi_calls
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from scdiff_augment import DiffusionOversampler
+from scdiff_augment import DiffusionOversampler, RareTypes
 
 COMPONENTS = 50
 """Principal components that Harmony corrects."""
@@ -47,6 +48,8 @@ class Training:
         Cells of the rare type as of the target batch, where the strategy makes some.
     weighted : bool
         Whether classifiers weight their classes.
+    calls : ndarray of shape (test cells,) or None
+        Types that a strategy which is a classifier of its own gives the test cells.
     """
 
     X: NDArray[Any]
@@ -55,6 +58,7 @@ class Training:
     embedded: bool = False
     made: NDArray[np.float32] | None = None
     weighted: bool = False
+    calls: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,15 @@ class Entry:
         Whether it looks at the test cells.
     control : bool
         Whether it needs cells that nobody has.
+    needs : str
+        Package that it needs, of the extra of the same name.
     """
 
     title: str
     build: Callable[[Fold, int, dict[str, Any]], Training]
     sees_test: bool = False
     control: bool = False
+    needs: str = ""
 
 
 def target_only(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
@@ -182,6 +189,21 @@ def borrowed_alone(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
     return borrowed(fold, seed, {**sampler, "sampling_strategy": {fold.rare: largest}})
 
 
+def borrowed_to_median(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
+    """Train on all cells and new ones of classes below the target batch's median class size."""
+    return borrowed(fold, seed, {**sampler, "sampling_strategy": RareTypes(below=1.0)})
+
+
+def scanvi(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
+    """Train scANVI on all cells with their batches; it calls the test cells."""
+    return Training(fold.X, fold.y, fold.test_X, calls=scanvi_calls(fold, seed, surgery=False))
+
+
+def scanvi_query(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
+    """Train scANVI on the reference, then on the target batch and the unlabelled test cells."""
+    return Training(fold.X, fold.y, fold.test_X, calls=scanvi_calls(fold, seed, surgery=True))
+
+
 def oracle(fold: Fold, seed: int, sampler: dict[str, Any]) -> Training:
     """Train on all cells and on those of the type that the target batch was deprived of."""
     y = np.append(fold.y, np.full(len(fold.held_X), fold.rare))
@@ -199,6 +221,11 @@ STRATEGIES = {
     "harmony": Entry("Harmony (sees test cells)", harmony, sees_test=True),
     "borrowed": Entry("pooled + cells borrowed into the target", borrowed),
     "borrowed_alone": Entry("the same, of the type alone", borrowed_alone),
+    "borrowed_to_median": Entry("the same, classes below the median", borrowed_to_median),
+    "scanvi": Entry("scANVI, trained once", scanvi, needs="scvi"),
+    "scanvi_query": Entry(
+        "scANVI, query surgery (sees test cells)", scanvi_query, sees_test=True, needs="scvi"
+    ),
     "oracle": Entry("oracle", oracle, control=True),
 }
 """In the order of tables."""

@@ -33,10 +33,11 @@ LIBRARIES = ("harmonypy", "scanpy")
 """Distributions that the rows depend on."""
 
 LDA, BALANCED_FOREST = "lda", "balanced_forest"
-TITLES = {LDA: "LDA, equal priors", BALANCED_FOREST: "balanced forest"}
-"""Classifiers of the study beside those of the catalogue."""
+ITSELF = "itself"
+TITLES = {LDA: "LDA, equal priors", BALANCED_FOREST: "balanced forest", ITSELF: "itself"}
+"""Classifiers of the study beside those of the catalogue; scANVI is one itself."""
 
-SAMPLED = ("target_augmented", "borrowed", "borrowed_alone")
+SAMPLED = ("target_augmented", "borrowed", "borrowed_alone", "borrowed_to_median")
 """Strategies that draw cells with `DiffusionOversampler`."""
 
 SPACE_FREE = ("knn", LDA, "logistic_regression")
@@ -55,12 +56,19 @@ class Parameters:
         Training cells of the type that the target batch keeps.
     draws : int
         Divisions of the target batch into training and test cells.
+    draws_of_size : dict of int to int
+        Another number of divisions for some of the sizes.
+    scvi_draws : int
+        Divisions for strategies that need scvi-tools, whose training takes minutes.
+    first : int
+        Number of the first division. What is chosen by a study's results is chosen on others.
     least : int
         Cells of the target batch, half of which are tested, that a type needs to be left out.
     max_reference : int
         Cells of other batches.
     strategies, classifiers : list of str
-        What is compared; balanced forests are trained on pooled cells alone.
+        What is compared, by default all strategies but those that need scvi-tools; balanced
+        forests are trained on pooled cells alone.
     n_genes : int
         Genes whose mean changes most, for R².
     sampler : dict
@@ -76,9 +84,14 @@ class Parameters:
     )
     sizes: list[Any] = field(default_factory=lambda: [0, 5])
     draws: int = 5
+    draws_of_size: dict[Any, Any] = field(default_factory=dict)
+    scvi_draws: int = 5
+    first: int = 0
     least: int = 15
     max_reference: int = 2000
-    strategies: list[Any] = field(default_factory=lambda: list(STRATEGIES))
+    strategies: list[Any] = field(
+        default_factory=lambda: [name for name, entry in STRATEGIES.items() if not entry.needs]
+    )
     classifiers: list[Any] = field(
         default_factory=lambda: ["knn", LDA, "logistic_regression", "random_forest"]
     )
@@ -89,15 +102,34 @@ class Parameters:
         for name in self.strategies:
             choose("strategy", name, list(STRATEGIES))
         for name in self.classifiers:
-            choose("classifier", name, [*TITLES, *CLASSIFIERS])
+            choose("classifier", name, [LDA, BALANCED_FOREST, *CLASSIFIERS])
         known = set(DiffusionOversampler().get_params()) - {"into", "random_state"}
         for name in self.sampler:
             choose("parameter of the sampler", name, sorted(known))
-        for key, low in {"draws": 1, "least": 4, "max_reference": 1, "n_genes": 2}.items():
+        least = {
+            "draws": 1,
+            "scvi_draws": 0,
+            "first": 0,
+            "least": 4,
+            "max_reference": 1,
+            "n_genes": 2,
+        }
+        for key, low in least.items():
             if getattr(self, key) < low:
                 raise ValueError(f"params: {key}={getattr(self, key)} must be at least {low}.")
         if not all(isinstance(n, int) and n >= 0 for n in self.sizes):
             raise ValueError(f"params: sizes={self.sizes} must be whole numbers, at least 0.")
+        for n, draws in self.draws_of_size.items():
+            if n not in self.sizes or not isinstance(draws, int) or draws < 1:
+                raise ValueError(
+                    f"params: draws_of_size={self.draws_of_size} must name numbers from 1 on for "
+                    f"some of sizes={self.sizes}."
+                )
+
+    def draws_of(self, n: int, strategy: str) -> int:
+        """Return how many divisions a strategy is tried on with `n` cells of the type."""
+        draws = self.draws_of_size.get(n, self.draws)
+        return min(draws, self.scvi_draws) if STRATEGIES[strategy].needs else draws
 
 
 def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
@@ -117,13 +149,13 @@ def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, An
             "sampler": p.sampler if strategy in SAMPLED else {},
             **shared,
         }
-        for draw in range(p.draws)
+        for draw in range(p.first, p.first + max(p.draws_of(n, "pooled") for n in p.sizes))
         for data in datasets
         for group, into in _targets(data, p)
         for rare in _types(data, group, into, p.least)
         for n in p.sizes
         for strategy in p.strategies
-        if _applies(strategy, n, p.classifiers)
+        if _applies(strategy, n, p.classifiers) and draw < p.first + p.draws_of(n, strategy)
     ]
 
 
@@ -190,6 +222,9 @@ def _scores(
     genes: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """F1 of the type, and of all types, on the test cells."""
+    if training.calls is not None:
+        yield {"classifier": ITSELF, **_f1(fold, training.calls)}
+        return
     for name in classifiers:
         if training.embedded and name not in SPACE_FREE:
             continue
@@ -199,9 +234,13 @@ def _scores(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             called = model.fit(training.X, training.y).predict(training.test_X)
-        rare = f1_score(fold.test_y == fold.rare, called == fold.rare, zero_division=0)
-        macro = f1_score(fold.test_y, called, average="macro", zero_division=0)
-        yield {"classifier": name, "f1": float(rare), "macro_f1": float(macro)}
+        yield {"classifier": name, **_f1(fold, called)}
+
+
+def _f1(fold: Fold, called: NDArray) -> dict[str, float]:
+    rare = f1_score(fold.test_y == fold.rare, called == fold.rare, zero_division=0)
+    macro = f1_score(fold.test_y, called, average="macro", zero_division=0)
+    return {"f1": float(rare), "macro_f1": float(macro)}
 
 
 def _classifier(name: str, training: Training, seed: int, genes: Sequence[str]) -> Any:
