@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -316,6 +317,11 @@ def test_metrics_say_what_is_wrong_with_their_input(metric, spoil, error, messag
     real, synthetic = rng.poisson(3.0, (2, 40, 10)).astype(np.float32)
     with pytest.raises(error, match=message):
         metric(real, spoil(synthetic))
+
+
+def test_a_view_of_an_anndata_is_dense_though_it_has_toarray(rng):
+    cells = ad.AnnData(rng.poisson(3.0, (20, 10)).astype(np.float32))
+    assert metrics.pcc(cells[:10].X, cells[10:].X) == metrics.pcc(cells.X[:10], cells.X[10:])
 
 
 def test_data_frames_must_name_the_same_genes(rng):

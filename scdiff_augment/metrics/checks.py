@@ -29,7 +29,7 @@ def checked_matrix(X: ArrayLike, name: str, min_cells: int = 2) -> NDArray:
             f"`{name}` must be a dense matrix of cells × genes, got AnnData. Pass adata.X, with "
             f".toarray() if it is sparse."
         )
-    if hasattr(X, "toarray"):
+    if hasattr(X, "toarray") and not isinstance(X, np.ndarray):  # as views of AnnData have it
         raise TypeError(f"`{name}` must be dense, got {type(X).__name__}. Use .toarray().")
     values = np.asarray(X)
     if values.ndim != 2 or values.dtype.kind not in "buif" or values.shape[1] == 0:
