@@ -1,6 +1,7 @@
 """From file to file: real cells first and unchanged, then the new ones; resumed after a stop."""
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -13,6 +14,7 @@ from tiny import TINY, make_model, make_sampler
 
 from scdiff_augment import oversample_adata
 from scdiff_augment.adata import oversample_to_store as oversample_store
+from scdiff_augment.annotation.layers import named_layers
 from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.expression.marks import KEY
 from scdiff_augment.streaming import zarr_store as cell_store
@@ -58,7 +60,7 @@ def test_it_lays_cells_out_as_in_memory(file, tmp_path):
     assert more.var.equals(expected.var)
     assert more.uns[KEY].keys() == expected.uns[KEY].keys()
     assert more.uns[KEY]["random_state"] == 0
-    assert list(more.layers) == list(expected.layers) == ["counts"]
+    assert named_layers(more) == named_layers(expected) == ["counts"]
     np.testing.assert_array_equal(more.layers["counts"].toarray(), more.X.toarray())
     assert more.uns[KEY]["training_hash"] == expected.uns[KEY]["training_hash"]
     assert ours.sampling_strategy_ == {"NK cells": 30, "B cells": 50}
@@ -73,7 +75,8 @@ def test_every_source_gives_the_same_cells(file, tmp_path, kind):
     if kind == "dense":
         source.X = source.X.toarray()
     if kind == "zarr":
-        with pytest.warns(UserWarning, match="zarr"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*zarr", UserWarning)  # of anndata before 0.13
             source.write_zarr(tmp_path / "cells.zarr")
         source = tmp_path / "cells.zarr"
     more = ad.read_zarr(
@@ -181,7 +184,7 @@ def test_counts_beside_log1p_values_are_kept_in_a_store(tmp_path, dense):
     cells.layers["counts"] = cells.layers["counts"] * 2
     out = oversample_adata(cells, "cell_type", sampler=sampler(), out=tmp_path / "b.zarr")
     again = ad.read_zarr(out)
-    assert list(again.layers) == []
+    assert named_layers(again) == []
     assert "does not hold the counts" in again.uns[KEY]["notes"][-1]
     np.testing.assert_array_equal(as_dense(again.X), X)
 
@@ -194,7 +197,7 @@ def test_a_run_without_a_seed_resumes_with_the_one_it_drew(file, tmp_path, monke
             oversample_adata(file, "cell_type", out=out, **options)
     more = ad.read_zarr(oversample_adata(file, "cell_type", out=out, **options))
     seed = more.uns[KEY]["random_state"]
-    assert caplog.text.count(f"random_state={seed}") == 2
+    assert caplog.text.count(f"random_state={seed}") == 1  # no cells, nothing to say
     expected = oversample_adata(
         file, "cell_type", out=tmp_path / "b.zarr", random_state=seed, **options
     )

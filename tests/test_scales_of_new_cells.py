@@ -64,7 +64,7 @@ def test_fractional_counts_keep_zeros_and_warn_once(counts):
     X, y = soupx(counts[0]), counts[1]
     with pytest.warns(UserWarning, match="X holds fractional counts") as told:
         out, _ = make_sampler().fit_resample(X, y)
-    assert len(told) == 1
+    assert sum(w.category is UserWarning for w in told) == 1
     new = out[100:]
     assert new.min() == 0
     assert abs(np.mean(new == 0) - np.mean(X == 0)) < 0.1
@@ -153,7 +153,7 @@ def scaled(counts):
 def test_scaled_values_are_said_once_and_better_layers_named(scaled):
     with pytest.warns(UserWarning, match=r"X holds scaled \(z-scored\) values") as told:
         out = oversample_adata(scaled, "cell_type", sampler=make_sampler())
-    assert len(told) == 1
+    assert sum(w.category is UserWarning for w in told) == 1
     message = str(told[0].message)
     assert "Pass layer='mine' or adata.raw.to_adata() or layer='logs', which lead back" in message
     assert "'other'" not in message
@@ -192,5 +192,5 @@ def test_scaled_values_of_a_file_are_said_too(scaled, tmp_path):
         path = oversample_adata(
             backed, "cell_type", sampler=make_sampler(), out=tmp_path / "more.zarr"
         )
-    assert len(told) == 1
+    assert sum(w.category is UserWarning for w in told) == 1
     assert ad.read_zarr(path).uns["scdiff_augment"]["expression"] == "real"

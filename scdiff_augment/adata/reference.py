@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiff_augment.annotation.layers import named_layers
 from scdiff_augment.annotation.obs import labels_of
 from scdiff_augment.expression.genes import GeneReport, match_genes
 from scdiff_augment.oversampling.base import kind_of_matrix
@@ -195,7 +196,7 @@ def _shared_labels(
 
 def _matrix(adata: ad.AnnData, layer: str | None, whose: str) -> Any:
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"{whose} has no layer '{layer}'; it has {list(adata.layers)}.")
+        raise KeyError(f"{whose} has no layer '{layer}'; it has {named_layers(adata)}.")
     X = adata.X if layer is None else adata.layers[layer]
     if X is None:
         raise ValueError(f"{whose}.X is None; name the layer that holds its expression.")

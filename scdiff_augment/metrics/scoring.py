@@ -118,7 +118,7 @@ def _marker_rows(real: CellSet, other: CellSet, name: str, rows: Rows) -> Iterat
     a = real.take(np.concatenate([part["real"] for part in parts]))
     b = other.take(np.concatenate([part[name] for part in parts]))
     y, y_other = np.asarray(a.labels), np.asarray(b.labels)
-    table = marker_lfc_agreement(a.log, b.log, y, y_other)
+    table = marker_lfc_agreement(a.log, b.log, y, y_other).astype(float)
     table.loc[ALL] = table.mean()
     for label, part in rows.items():
         for metric, column in MARKERS.items():

@@ -125,7 +125,8 @@ def _read(
         )
     if layer is not None and layer not in adata.layers:
         raise KeyError(
-            f"adata has no layer '{layer}'. Pass one of {list(adata.layers)}, or None for X."
+            f"adata has no layer '{layer}'. Pass one of "
+            f"{[name for name in adata.layers if name is not None]}, or None for X."
         )
     labels, synthetic = labels_of(adata, label_key), synthetic_cells(adata)
     X = adata.X if layer is None else adata.layers[layer]

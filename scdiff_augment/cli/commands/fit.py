@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scdiff_augment.annotation.layers import listed_layers
 from scdiff_augment.cli import options
 from scdiff_augment.cli.cell_files import Cells, require_file
 from scdiff_augment.cli.large_files import open_cells
@@ -170,7 +171,7 @@ def _print_notes(
     for note in model.history_["notes"]:
         terminal.say(f"note: {note}")
     if model.history_["expression"] == "real" and expression is options.Scale.AUTO:
-        others = [*cells.adata.layers, *([] if cells.adata.raw is None else ["raw"])]
+        others = listed_layers(cells.adata)
         terminal.say(
             f"note: {cells.place} holds neither counts nor values that lead back to them, so new "
             f"cells get Gaussian noise. Use counts if there are any. Other layers: {listed(others)}"
