@@ -14,7 +14,8 @@ from scdiff_augment import CellTypistClassifier
 @pytest.mark.parametrize("weighted", [False, True])
 def test_every_classifier_has_the_same_contract(name, weighted, dataset):
     model, applied = build_classifier(name, weighted, 0, dataset.genes)
-    assert applied == (weighted and name not in ("knn", "balanced_forest", "lda"))
+    unweighted = {"knn", "balanced_forest", "easy_ensemble", "lda", "nearest_centroid"}
+    assert applied == (weighted and name not in unweighted | {"knn_oversampled", "knn_smote"})
     clone(model)
     model.fit(dataset.X, dataset.y)
     called = model.predict(dataset.X)
@@ -23,6 +24,28 @@ def test_every_classifier_has_the_same_contract(name, weighted, dataset):
     assert proba.shape == (len(dataset.y), 4)
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
     assert (called == dataset.y).mean() > 0.7
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_settings_to_choose_from_hold_the_classifier_s_own(name):
+    own = build_classifier(name, False, 0, [])[0].get_params()
+    for parameter, values in CLASSIFIERS[name].grid.items():
+        assert own[parameter] in values
+
+
+def test_neighbours_are_sought_among_types_filled_up_in_components(dataset):
+    few = np.r_[np.flatnonzero(dataset.y != "D"), np.flatnonzero(dataset.y == "D")[:3]]
+    X, y = dataset.X[few], dataset.y[few]
+    models = {n: build_classifier(n, False, 0, [])[0] for n in ("knn_oversampled", "knn_smote")}
+    for name, model in models.items():
+        kept = model.fit(X, y)["knn"].knn_
+        assert kept._fit_X.shape == (4 * 60, 50), name
+        assert set(np.unique(kept._y, return_counts=True)[1]) == {60}
+    repeated, between = (m["knn"].knn_._fit_X for m in models.values())
+    assert len(np.unique(repeated, axis=0)) == len(np.unique(X, axis=0))
+    assert len(np.unique(between, axis=0)) > len(np.unique(repeated, axis=0))
+    one = few[:-2]
+    models["knn_smote"].fit(dataset.X[one], dataset.y[one])  # repeated: nothing lies between
 
 
 def test_logistic_regression_converges(dataset):

@@ -164,7 +164,7 @@ def test_learning_curves_are_the_same_on_every_data_set(name):
         "null",
     )
     assert config.baselines == config.compared[:6]
-    assert set(config.classifiers) == set(CLASSIFIERS) - {"balanced_forest", "lda"}
+    assert list(config.classifiers) == list(CLASSIFIERS)[:7]
     assert config.split_params["n"] == [5, 10, 20, 50, 100]
     assert config.split_params["draws"] == 10
     assert sorted(map(len, config.split_params["rare"])) == [1, 1, 1, 3, 3]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scdiff_bench.classifiers.catalogue import build_classifier
+from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
 from scdiff_bench.classifiers.thresholds import TunedThresholds, log_proba, tune_weights
 from scdiff_bench.running import units
 from scdiff_bench.running.runner import load_datasets, make_units
@@ -69,6 +69,50 @@ def test_thresholds_after_a_sampler_are_tuned_on_cells_it_has_not_seen(make_conf
     test = unit.fold.test
     called = model.classes_[(log_proba(model, dataset.X[test]) + weights).argmax(axis=1)]
     assert tuned["macro_f1"] == pytest.approx(f1_score(dataset.y[test], called, average="macro"))
+
+
+@pytest.mark.parametrize("strategy", ["none", "smote"])
+def test_settings_are_those_of_a_search_in_the_training_set(make_config, dataset, strategy):
+    """scikit-learn's search over imbalanced-learn's pipeline chooses the same, on pooled folds."""
+    config = make_config(
+        strategies=[{"name": strategy, "thresholds": True}],
+        classifiers=["logistic_regression", "knn", "lda"],
+        split=DRAW,
+        tuned=True,
+    )
+    unit = unit_of(config)
+    rows = frame(units.run_unit(unit))
+    assert set(rows["status"]) == {"ok"}
+    X, y = dataset.X[unit.fold.train], dataset.y[unit.fold.train]
+    folds = StratifiedKFold(3, shuffle=True, random_state=unit.seed)
+    sampler = build_strategy(strategy, "auto", unit.seed, {}).sampler
+    for name, parameter in (("logistic_regression", "C"), ("knn", "knn__n_neighbors")):
+        found = {}
+        for value in CLASSIFIERS[name].grid[parameter]:
+            called = y.copy()
+            for inside, out in folds.split(X, y):
+                model = build_classifier(name, False, unit.seed, dataset.genes)[0]
+                cells = X[inside], y[inside]
+                cells = cells if sampler is None else sampler.fit_resample(*cells)
+                called[out] = model.set_params(**{parameter: value}).fit(*cells).predict(X[out])
+            found[value] = f1_score(y, called, average="macro")
+        chosen = json.loads(rows.loc[(strategy, name), "setting"])
+        assert found[chosen[parameter]] == max(found.values())
+        model = build_classifier(name, False, unit.seed, dataset.genes)[0].set_params(**chosen)
+        model.fit(*((X, y) if sampler is None else sampler.fit_resample(X, y)))
+        test = unit.fold.test
+        expected = f1_score(dataset.y[test], model.predict(dataset.X[test]), average="macro")
+        assert rows.loc[(strategy, name), "macro_f1"] == pytest.approx(expected)
+    assert rows.loc[(strategy, "lda"), "setting"] == "{}"
+
+
+def test_tuned_settings_are_of_the_key_and_fixed_ones_are_the_default(make_config):
+    keys = {unit_of(make_config(**given)).key for given in ({}, {"tuned": False}, {"tuned": True})}
+    assert len(keys) == 2
+    row = units.run_unit(unit_of(make_config(strategies=["none"])))["rows"][0]
+    assert row["setting"] == "{}"
+    with pytest.raises(ValueError, match="tuned='yes' must be true or false"):
+        make_config(tuned="yes")
 
 
 def test_a_sampler_is_run_once_for_all_classifiers_and_once_per_inner_fold(

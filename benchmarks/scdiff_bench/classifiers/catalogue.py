@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from imblearn.ensemble import BalancedRandomForestClassifier
-from scdiff_bench.classifiers.learners import BalancedLDA, CalibratedSVM, UpToPCA, WeightedMLP
+from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
+from scdiff_bench.classifiers.learners import (
+    BalancedLDA,
+    CalibratedSVM,
+    UpToKNN,
+    UpToPCA,
+    WeightedMLP,
+)
 from scdiff_bench.messages import choose
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -34,6 +41,9 @@ class Entry:
         Whether it knows ``balance_cell_type``.
     alone : bool
         Whether it balances the types by itself, so that it is run without a strategy only.
+    grid : dict
+        Settings to choose from where a study tunes its classifiers: parameters of the classifier,
+        as of `set_params`, and their values. Empty where there is nothing to choose.
     """
 
     build: Callable[[str | None, int, Sequence[str]], Any]
@@ -41,6 +51,7 @@ class Entry:
     weights: bool = True
     balances: bool = False
     alone: bool = False
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def logistic_regression(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
@@ -66,12 +77,7 @@ def random_forest(class_weight: str | None, random_state: int, genes: Sequence[s
 
 def knn(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
     """15 neighbours in up to 50 principal components fitted on the training cells."""
-    return Pipeline(
-        [
-            ("pca", UpToPCA(50, random_state=random_state)),
-            ("knn", KNeighborsClassifier(n_neighbors=15, n_jobs=1)),
-        ]
-    )
+    return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("knn", UpToKNN())])
 
 
 def hist_gradient_boosting(
@@ -120,21 +126,81 @@ def balanced_forest(class_weight: str | None, random_state: int, genes: Sequence
     )
 
 
+def easy_ensemble(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
+    """EasyEnsemble (Liu, Wu and Zhou 2009): boosted stumps on ten balanced subsets, on PCs."""
+    ensemble = EasyEnsembleClassifier(n_estimators=10, random_state=random_state, n_jobs=1)
+    return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("ensemble", ensemble)])
+
+
+def nearest_centroid(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
+    """Nearest mean of a type, in up to 50 principal components."""
+    return Pipeline(
+        [("pca", UpToPCA(50, random_state=random_state)), ("centroid", NearestCentroid())]
+    )
+
+
+def logistic_regression_pcs(
+    class_weight: str | None, random_state: int, genes: Sequence[str]
+) -> Any:
+    """Multinomial logistic regression on up to 50 principal components."""
+    logistic = LogisticRegression(
+        C=0.1, max_iter=5000, class_weight=class_weight, random_state=random_state
+    )
+    return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("logistic", logistic)])
+
+
+def knn_oversampled(
+    class_weight: str | None,
+    random_state: int,
+    genes: Sequence[str],
+    oversampling: str = "random",
+) -> Any:
+    """15 neighbours among types filled up in principal components, where distances are taken."""
+    model = UpToKNN(oversampling=oversampling, random_state=random_state)
+    return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("knn", model)])
+
+
 def lda(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
     """Shrunk linear discriminants with equal priors, on up to 50 principal components."""
     return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("lda", BalancedLDA())])
 
 
+NEIGHBOURS = {"knn__n_neighbors": (5, 15, 45)}
+FEATURES = {"max_features": ("sqrt", 0.1)}
+
 CLASSIFIERS = {
-    "logistic_regression": Entry(logistic_regression, "logistic regression"),
-    "linear_svm": Entry(linear_svm, "linear SVM"),
-    "random_forest": Entry(random_forest, "random forest"),
-    "knn": Entry(knn, "kNN", weights=False),
-    "hist_gradient_boosting": Entry(hist_gradient_boosting, "gradient boosting"),
-    "mlp": Entry(mlp, "MLP"),
-    "celltypist": Entry(celltypist, "CellTypist", balances=True),
-    "balanced_forest": Entry(balanced_forest, "balanced forest", weights=False, alone=True),
+    "logistic_regression": Entry(
+        logistic_regression, "logistic regression", grid={"C": (0.003, 0.03, 0.3)}
+    ),
+    "linear_svm": Entry(linear_svm, "linear SVM", grid={"C": (0.001, 0.01, 0.1)}),
+    "random_forest": Entry(random_forest, "random forest", grid=FEATURES),
+    "knn": Entry(knn, "kNN", weights=False, grid=NEIGHBOURS),
+    "hist_gradient_boosting": Entry(
+        hist_gradient_boosting, "gradient boosting", grid={"boosting__max_leaf_nodes": (4, 15)}
+    ),
+    "mlp": Entry(mlp, "MLP", grid={"mlp__alpha": (1e-3, 1.0)}),
+    "celltypist": Entry(celltypist, "CellTypist", balances=True, grid={"alpha": (1e-4, 1e-2)}),
+    "logistic_regression_pcs": Entry(
+        logistic_regression_pcs,
+        "logistic regression on PCs",
+        grid={"logistic__C": (0.01, 0.1, 1.0)},
+    ),
+    "balanced_forest": Entry(
+        balanced_forest, "balanced forest", weights=False, alone=True, grid=FEATURES
+    ),
+    "easy_ensemble": Entry(easy_ensemble, "EasyEnsemble on PCs", weights=False, alone=True),
     "lda": Entry(lda, "LDA, equal priors", weights=False),
+    "nearest_centroid": Entry(nearest_centroid, "nearest centroid on PCs", weights=False),
+    "knn_oversampled": Entry(
+        knn_oversampled, "kNN, oversampled in PCs", weights=False, alone=True, grid=NEIGHBOURS
+    ),
+    "knn_smote": Entry(
+        partial(knn_oversampled, oversampling="smote"),
+        "kNN, SMOTE in PCs",
+        weights=False,
+        alone=True,
+        grid=NEIGHBOURS,
+    ),
 }
 
 

@@ -6,12 +6,14 @@ import warnings
 from typing import Any
 
 import numpy as np
+from imblearn.over_sampling import SMOTE, RandomOverSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 from sklearn.utils.class_weight import compute_sample_weight
@@ -225,6 +227,93 @@ class WeightedMLP(MLPClassifier):  # type: ignore[misc]
             warnings.simplefilter("ignore", ConvergenceWarning)
             super().fit(X, y, sample_weight=weight)
         return self
+
+
+class UpToKNN(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Nearest neighbours, at most as many as there are cells; classes may be filled up before.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=15
+        Neighbours that vote.
+    oversampling : {None, 'random', 'smote'}, default=None
+        How each class gets as many cells as the largest, in the space of the distances: cells are
+        repeated, or new ones lie between neighbours of a class.
+    random_state : int, optional
+        Seed.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Labels.
+    knn_ : KNeighborsClassifier
+        Fitted on the training cells, and on those added.
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int = 15,
+        oversampling: str | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.oversampling = oversampling
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> UpToKNN:
+        """Keep the cells.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Training cells.
+        y : ndarray, shape (cells,)
+            Labels.
+
+        Returns
+        -------
+        UpToKNN
+            Itself.
+        """
+        smallest = int(np.unique(y, return_counts=True)[1].min())
+        if self.oversampling == "smote" and smallest > 1:
+            k = min(5, smallest - 1)
+            X, y = SMOTE(random_state=self.random_state, k_neighbors=k).fit_resample(X, y)
+        elif self.oversampling is not None:
+            X, y = RandomOverSampler(random_state=self.random_state).fit_resample(X, y)
+        self.knn_ = KNeighborsClassifier(min(self.n_neighbors, len(y)), n_jobs=1).fit(X, y)
+        self.classes_ = self.knn_.classes_
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each cell.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells,)
+            Labels.
+        """
+        return self.knn_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the share of each class among the neighbours.
+
+        Parameters
+        ----------
+        X : ndarray, shape (cells, features)
+            Cells.
+
+        Returns
+        -------
+        ndarray, shape (cells, classes)
+            Probabilities.
+        """
+        return self.knn_.predict_proba(X)
 
 
 class BalancedLDA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

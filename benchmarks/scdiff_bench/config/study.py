@@ -37,6 +37,7 @@ KEYS = (
     "n_genes",
     "strategies",
     "classifiers",
+    "tuned",
     "scores",
 )
 REQUIRED = ("name", "title", "datasets", "split", "strategies", "classifiers")
@@ -64,6 +65,9 @@ class Config:
         What is compared.
     classifiers : tuple of str
         What it is compared on.
+    tuned : bool
+        Whether each classifier's decisive settings are chosen in the training set, for every
+        strategy alike, by cross-validation with macro-F1. Otherwise they are fixed.
     scores : tuple of str
         Scores to show; the first is the one that strategies are compared by.
     n_genes : int or None
@@ -84,6 +88,7 @@ class Config:
     classifiers: tuple[str, ...]
     scores: tuple[str, ...]
     n_genes: int | None = None
+    tuned: bool = False
     raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -211,6 +216,9 @@ def parse_config(raw: Any, folder: Path) -> Config:
     scores = [choose("score", s, SCORES) for s in list_of(raw, "scores", default_scores)]
     strategies = [s for entry in list_of(raw, "strategies") for s in strategies_of(entry)]
     n_genes = raw.get("n_genes")
+    tuned = raw.get("tuned", False)
+    if not isinstance(tuned, bool):
+        raise ValueError(f"tuned={tuned!r} must be true or false.")
     unique("strategy", [name for s in strategies for name in s.compared])
     unique("classifier", classifiers)
     unique("score", scores)
@@ -223,6 +231,7 @@ def parse_config(raw: Any, folder: Path) -> Config:
         classifiers=tuple(classifiers),
         scores=tuple(scores),
         n_genes=None if n_genes is None else whole("n_genes", n_genes, least=2),
+        tuned=tuned,
         raw=dict(raw),
     )
 

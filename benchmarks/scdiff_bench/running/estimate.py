@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
 from scdiff_bench.evaluation.splits import Fold
-from scdiff_bench.running.scoring import TUNING_FOLDS
+from scdiff_bench.running.scoring import SETTING_FOLDS, TUNING_FOLDS
 from scdiff_bench.running.units import Unit, one_thread
 from scdiff_bench.strategies.catalogue import STRATEGIES
 
@@ -132,5 +133,11 @@ def _unit_seconds(unit: Unit, fits: dict[str, float], made: dict[str, float], sm
     names = [n for n in fits if not (CLASSIFIERS[n].alone and alone)]
     fit = sum(fits[name] for name in names) * rows / len(small)
     resample = made[unit.spec.label] * max(1.0, full_rows / small_rows)
-    inner = (TUNING_FOLDS - 1) * (fit + resample)
-    return resample + fit + (inner if strategy.thresholds or unit.spec.thresholds else 0.0)
+    if unit.study.tuned:
+        tried = [math.prod(map(len, CLASSIFIERS[n].grid.values())) * fits[n] for n in names]
+        inner = (SETTING_FOLDS - 1) * (sum(tried) * rows / len(small) + resample)
+    elif strategy.thresholds or unit.spec.thresholds:
+        inner = (TUNING_FOLDS - 1) * (fit + resample)
+    else:
+        inner = 0.0
+    return resample + fit + inner

@@ -93,6 +93,8 @@ class Unit:
             "seed": self.seed,
             "versions": self.versions,
         }
+        if self.study.tuned:  # keys of studies with fixed settings are older than the others
+            content["tuned"] = {c: dict(CLASSIFIERS[c].grid) for c in self.study.classifiers}
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -247,6 +249,7 @@ def _base(unit: Unit) -> Record:
         "n_synthetic": None,
         "class_weight_applied": False,
         "thresholds_tuned": False,
+        "setting": "{}",
         "note": "",
         "warnings": "",
         **empty,
