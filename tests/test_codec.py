@@ -95,7 +95,7 @@ def test_real_values_keep_mean_and_covariance():
     codec = fitted(RealCodec(PCAEncoder(2)), parts)
     values, _ = codec.decode(codec.encode(parts), rng)
     np.testing.assert_allclose(values.mean(axis=0), X.mean(axis=0), atol=0.15)
-    np.testing.assert_allclose(np.cov(values.T), np.cov(X.T), atol=0.06 * np.cov(X.T).max())
+    np.testing.assert_allclose(np.cov(values.T), np.cov(X.T), atol=0.1 * np.cov(X.T).max())
 
 
 def test_non_negative_real_values_stay_so():

@@ -198,7 +198,7 @@ class _Rows:
         if self._layer is None:
             return self._adata[rows].X
         if self._layer == "raw" and "raw" not in self._adata.layers:
-            return self._adata.raw[rows].X
+            return self._adata.raw.X[rows]  # before 0.13, raw[rows] of a file reads all of it
         return self._adata[rows].layers[self._layer]
 
 
