@@ -23,6 +23,7 @@ from scdiff_augment.compute.stratified import Groups
 from scdiff_augment.compute.training_loop import steps_for, training_steps
 from scdiff_augment.expression.genes import take_genes
 from scdiff_augment.expression.kinds import Expression, depth_normalised
+from scdiff_augment.streaming.block_sizes import ROWS
 
 from .autoencoder import AutoEncoder
 from .class_gene_effects import ClassTotals, LabelledCells, shift_of
@@ -30,6 +31,9 @@ from .count_noise import poisson, ratio_table, ratio_weights
 from .draw_counts import draw_counts
 from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .networks import CountDecoder
+from .wide.binned_noise import binned_weights
+from .wide.core_genes import WIDE, core_genes
+from .wide.gene_regression import completed
 
 BLOCK = 4096
 """Cells decoded at a time."""
@@ -40,6 +44,8 @@ EPOCHS = 20
 MATCHING = 3
 """Rounds of matching means; proportions sum to 1, so one gene's bias moves the others."""
 
+MATCHING_WIDE = 1
+"""Of a wide matrix: with one, the genes' totals lie 150 times nearer than their noise."""
 
 HELD_OUT = 0.15
 """Share of the cells on which the noise of counts is measured."""
@@ -83,6 +89,7 @@ class CountCodec:
     ):
         self.encoder_ = encoder
         self.columns_: NDArray | None = None
+        self.core_: NDArray | None = None
         self._trained_on = 0
         self._table: tuple[float, NDArray[np.float32] | None] | None = None
         self.width = width
@@ -129,12 +136,15 @@ class CountCodec:
         """
         held_out = hold_out(len(parts.values), generator, codes)
         self._trained_on = int(np.sum(~held_out))
+        chosen = isinstance(self.encoder_, (PCAEncoder, AutoEncoder))
+        if chosen and parts.values.shape[1] > WIDE:
+            self.core_ = core_genes(parts.values[~held_out])
         features = self._features(parts)
         if isinstance(self.encoder_, PCAEncoder):
             self.encoder_.fit(features[~held_out], generator)
         elif isinstance(self.encoder_, AutoEncoder):
             learnt = None if codes is None else codes[~held_out]
-            for loss in self.encoder_.training(parts.values[~held_out], generator, learnt):
+            for loss in self.encoder_.training(self._seen(parts)[~held_out], generator, learnt):
                 yield "encoder", loss
         coordinates = self.encoder_.transform(features)
         self.centre_ = coordinates.mean(axis=0, dtype=np.float64)
@@ -168,14 +178,16 @@ class CountCodec:
         float
             The loss of a step of the decoder.
         """
-        yield from self._train_decoder(z[~held_out], counts[~held_out], generator)
+        learn = self._train_decoder if counts.shape[1] <= WIDE else self._learn_wide_decoder
+        yield from learn(z[~held_out], counts[~held_out], generator)
         self._match_means(z, counts)
         self.noise_, self._table = poisson(counts.shape[1]), None
         if held_out.any():
             learnt = np.flatnonzero(~held_out)
             order = torch.randperm(len(learnt), generator=generator).numpy()
             rows = np.concatenate([np.flatnonzero(held_out), learnt[order[: held_out.sum()]]])
-            self.noise_ = ratio_weights(counts[rows], self.rates(z[rows])[0])
+            learn_noise = ratio_weights if counts.shape[1] <= WIDE else binned_weights
+            self.noise_ = learn_noise(counts[rows], self.rates(z[rows])[0])
 
     def _train_decoder(
         self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
@@ -201,6 +213,18 @@ class CountCodec:
         )
         self.decoder_.eval()
 
+    def _learn_wide_decoder(
+        self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
+    ) -> Iterator[float]:
+        """Train on core genes and the sum of all others, then give each of these its share of it."""
+        core = core_genes(counts)
+        others = np.setdiff1d(np.arange(counts.shape[1]), core)
+        few = counts[:, core]
+        rest = np.maximum(counts.sum(axis=1) - few.sum(axis=1), 0)
+        yield from self._train_decoder(z, np.hstack([few, rest[:, None]]), generator)
+        with torch.no_grad():
+            self.decoder_ = completed(self.decoder_, z, counts, core, others)
+
     def _match_means(self, z: NDArray[np.float32], counts: NDArray[np.float32]) -> None:
         """Shift the decoder's biases until each gene's expected total is the one seen.
 
@@ -208,10 +232,12 @@ class CountCodec:
         the genes by their mean shows.
         """
         seen = counts.sum(axis=0, dtype=np.float64) + 0.5
-        for _ in range(MATCHING):
+        wide = counts.shape[1] > WIDE
+        size = ROWS if wide else BLOCK
+        for _ in range(MATCHING_WIDE if wide else MATCHING):
             expected = np.full(len(seen), 0.5)
-            for start in range(0, len(z), BLOCK):
-                rates, _ = self.rates(z[start : start + BLOCK])
+            for start in range(0, len(z), size):
+                rates, _ = self.rates(z[start : start + size])
                 expected = expected + rates.sum(axis=0, dtype=np.float64)
             with torch.no_grad():
                 self.decoder_.genes.bias.add_(torch.from_numpy(np.log(seen / expected)).float())
@@ -250,7 +276,8 @@ class CountCodec:
             Training steps of the decoder.
         """
         codec = CountCodec(self.encoder_, self.width, n_steps)
-        codec.columns_, codec.centre_, codec.scale_ = columns, self.centre_, self.scale_
+        codec.columns_, codec.core_ = columns, self.core_
+        codec.centre_, codec.scale_ = self.centre_, self.scale_
         codec._standardise_sizes(codec._log_sizes(parts))
         held_out = hold_out(len(parts.values), generator)
         for _ in codec.learn_counts(codec.encode(parts), parts.values, held_out, generator):
@@ -341,8 +368,9 @@ class CountCodec:
             k: torch.from_numpy(np.atleast_1d(np.asarray(getattr(self, k))))
             for k in ("centre_", "scale_", "size_mean_", "size_std_", "size_range_")
         }
-        if self.columns_ is not None:
-            numbers["columns_"] = torch.from_numpy(self.columns_)
+        for name in ("columns_", "core_"):
+            if getattr(self, name) is not None:
+                numbers[name] = torch.from_numpy(getattr(self, name))
         return (
             {"encoder": name, "encoder_meta": meta, "width": self.width},
             {
@@ -363,7 +391,8 @@ class CountCodec:
         for name in ("centre_", "size_mean_", "size_std_", "size_range_", "noise_"):
             setattr(codec, name, tensors[name].numpy())
         codec.scale_ = float(tensors["scale_"])
-        codec.columns_ = tensors["columns_"].numpy() if "columns_" in tensors else None
+        for name in ("columns_", "core_"):
+            setattr(codec, name, tensors[name].numpy() if name in tensors else None)
         decoder = within(tensors, "decoder.")
         n_latent = len(codec.centre_) + len(codec.size_mean_)
         codec.decoder_ = CountDecoder(n_latent, decoder["genes.bias"].clone(), (codec.width,))
@@ -373,7 +402,10 @@ class CountCodec:
 
     def _seen(self, parts: Expression) -> NDArray[np.float32]:
         """Return counts of the genes that the encoder reads."""
-        return parts.values if self.columns_ is None else take_genes(parts.values, self.columns_)
+        columns = self.columns_
+        if self.core_ is not None:
+            columns = self.core_ if columns is None else columns[self.core_]
+        return parts.values if columns is None else take_genes(parts.values, columns)
 
     def _features(self, parts: Expression) -> NDArray[np.float32]:
         return depth_normalised(self._seen(parts))

@@ -94,12 +94,8 @@ def ratio_table(weights: NDArray[np.float32], share: float = 1.0) -> NDArray[np.
 
 def _by_likelihood(counts: NDArray, rates: NDArray, prior: NDArray) -> NDArray:
     """Weights of some genes, from counts and rates of shape (genes, cells)."""
-    rates = np.maximum(rates, 1e-8).astype(np.float32)
-    likelihood = counts[:, :, None] * np.log(RATIOS).astype(np.float32)  # (genes, cells, ratios)
-    likelihood -= rates[:, :, None] * RATIOS.astype(np.float32)
-    likelihood -= likelihood.max(axis=2, keepdims=True)
-    np.exp(likelihood, out=likelihood)
-    prior = (prior + POSSIBLE) / (1 + len(RATIOS) * POSSIBLE)
+    likelihood = ratio_likelihood(counts, rates)
+    prior = possible(prior)
     pseudo, n_cells = PRIOR_CELLS * prior, counts.shape[1]
     weights = prior.astype(np.float32)
     for _ in range(ROUNDS):
@@ -107,3 +103,22 @@ def _by_likelihood(counts: NDArray, rates: NDArray, prior: NDArray) -> NDArray:
         share = weights * np.matmul((1 / told).transpose(0, 2, 1), likelihood)[:, 0]
         weights = ((share + pseudo) / (n_cells + PRIOR_CELLS)).astype(np.float32)
     return weights
+
+
+def ratio_likelihood(counts: NDArray, rates: NDArray) -> NDArray[np.float32]:
+    """Return how likely counts are under each ratio, (genes, cells, ratios), at most 1.
+
+    Parameters
+    ----------
+    counts, rates : ndarray of shape (genes, cells)
+    """
+    rates = np.maximum(rates, 1e-8).astype(np.float32)
+    likelihood = counts[:, :, None] * np.log(RATIOS).astype(np.float32)
+    likelihood -= rates[:, :, None] * RATIOS.astype(np.float32)
+    likelihood -= likelihood.max(axis=2, keepdims=True)
+    return np.exp(likelihood, out=likelihood)
+
+
+def possible(prior: NDArray) -> NDArray:
+    """Give every ratio at least the weight `POSSIBLE`, (genes, ratios)."""
+    return (prior + POSSIBLE) / (1 + len(RATIOS) * POSSIBLE)

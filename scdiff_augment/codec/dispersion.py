@@ -35,15 +35,31 @@ def gene_dispersion(counts: NDArray, rates: NDArray) -> NDArray[np.float32]:
     McCarthy, Chen and Smyth 2012, Nucleic Acids Research 40(10), 4288-4297 (a gene's likelihood
     is joined by that of the genes alike in mean).
     """
-    likelihood = profile(counts, rates)  # (phi, genes)
-    order = np.argsort(rates.mean(axis=0))
+    return shrunken_peak(profile(counts, rates), rates.mean(axis=0), len(counts))
+
+
+def shrunken_peak(
+    likelihood: NDArray[np.float64], mean: NDArray, n_cells: int
+) -> NDArray[np.float32]:
+    """Return the phi at which a gene's likelihood, joined by that of its like, is highest, (genes,).
+
+    Parameters
+    ----------
+    likelihood : ndarray of shape (phi, genes)
+        At each phi of `GRID`, as `profile` gives it.
+    mean : ndarray of shape (genes,)
+        By which genes are alike.
+    n_cells : int
+        How many cells the likelihood is of.
+    """
+    order = np.argsort(mean)
     ranked = np.cumsum(np.pad(likelihood[:, order], ((0, 0), (1, 0))), axis=1)
     at = np.arange(len(order))
     low = np.clip(at - NEIGHBOURS // 2, 0, None)
     high = np.clip(at + NEIGHBOURS // 2 + 1, None, len(order))
     alike = np.empty_like(likelihood)
     alike[:, order] = (ranked[:, high] - ranked[:, low]) / (high - low)
-    total = likelihood + alike * (PRIOR_CELLS / len(counts))
+    total = likelihood + alike * (PRIOR_CELLS / n_cells)
     return _peak(total)
 
 

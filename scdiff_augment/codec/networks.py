@@ -58,8 +58,11 @@ class CountDecoder(nn.Module):
 
     def forward(self, z: Tensor, shift: Tensor | None = None) -> Tensor:
         """Log proportions, (B, genes); `shift` (B, genes) adds to the logits."""
-        h = z
-        for layer in self.layers:
-            h = silu(layer(h))
-        logits = self.genes(h)
+        logits = self.genes(self.hidden(z))
         return torch.log_softmax(logits if shift is None else logits.add_(shift), dim=1)
+
+    def hidden(self, z: Tensor) -> Tensor:
+        """Units of the last hidden layer, (B, units)."""
+        for layer in self.layers:
+            z = silu(layer(z))
+        return z
