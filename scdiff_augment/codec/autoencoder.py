@@ -219,20 +219,22 @@ def _thinned_batches(
     """Endless (rows, features of the thinned cells, counts left over), thinned again each epoch."""
     rng = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
     size = min(size, len(counts))
-    positive = np.nonzero(counts)
-    values = counts[positive].astype(np.uint64)
+    places = np.flatnonzero(counts)
+    cells = places // counts.shape[1]
+    values = counts.reshape(-1)[places].astype(np.uint64)
+    features, left = depth_normalised(counts), counts.copy()
     while True:
-        read = counts
-        left = counts
         if share < 1:
-            read = np.zeros_like(counts)
-            read[positive] = thinned(values, share, rng)
-            left = counts - read
+            read = thinned(values, share, rng)
+            totals = np.maximum(np.bincount(cells, read, len(counts)), 1.0)
+            depth = (1e4 / totals).astype(np.float32)[cells]
+            features.reshape(-1)[places] = np.log1p(read.astype(np.float32) * depth)
+            left.reshape(-1)[places] = (values - read.astype(np.uint64)).astype(np.float32)
         order = rng.permutation(len(counts))
         for start in range(0, len(order) - size + 1, size):
             rows = order[start : start + size]
-            features = torch.from_numpy(depth_normalised(read[rows]))
-            yield torch.from_numpy(rows), features, torch.from_numpy(left[rows])
+            both = torch.from_numpy(features[rows]), torch.from_numpy(left[rows])
+            yield torch.from_numpy(rows), *both
 
 
 def thinned(

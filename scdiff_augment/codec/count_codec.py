@@ -34,6 +34,7 @@ from .networks import CountDecoder
 from .wide.binned_noise import binned_weights
 from .wide.core_genes import WIDE, core_genes
 from .wide.gene_regression import completed
+from .wide.expected_counts import expected_counts
 
 BLOCK = 4096
 """Cells decoded at a time."""
@@ -232,10 +233,9 @@ class CountCodec:
         the genes by their mean shows.
         """
         seen = counts.sum(axis=0, dtype=np.float64) + 0.5
-        wide = counts.shape[1] > WIDE
-        size = ROWS if wide else BLOCK
-        for _ in range(MATCHING_WIDE if wide else MATCHING):
+        for _ in range(MATCHING if len(seen) <= WIDE else MATCHING_WIDE):
             expected = np.full(len(seen), 0.5)
+            size = BLOCK if len(seen) <= WIDE else ROWS
             for start in range(0, len(z), size):
                 rates, _ = self.rates(z[start : start + size])
                 expected = expected + rates.sum(axis=0, dtype=np.float64)
@@ -307,6 +307,9 @@ class CountCodec:
         """Return expected counts (cells, genes), and the cells' sizes (cells, 1 or 2)."""
         sizes = z[:, -len(self.size_mean_) :] * self.size_std_ + self.size_mean_
         sizes = np.exp(np.clip(sizes, *self.size_range_))
+        n_genes = len(self.decoder_.genes.bias)
+        if n_genes > WIDE:
+            return expected_counts(self.decoder_, z, sizes[:, :1], shift), sizes
         with torch.no_grad():
             proportions = self.decoder_(torch.from_numpy(z), shift).exp().numpy()
         return proportions * sizes[:, :1].astype(np.float32), sizes
