@@ -28,6 +28,8 @@ from torch import Tensor
 
 from scdiff_augment.streaming.block_sizes import as_dense, cells_per_block
 
+from .wide.core_genes import WIDE
+
 Array = NDArray[np.float64]
 
 
@@ -185,6 +187,9 @@ def responsibilities(log_likelihood: Array, informative: NDArray[np.bool_]) -> A
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     known, weights = likelihood[informative], np.full(likelihood.shape[1], 1 / likelihood.shape[1])
     for _ in range(ROUNDS):
-        weights = (known * (weights / (known @ weights)[:, None])).mean(axis=0)
+        if len(known) > WIDE:  # the same sum as a product of matrices
+            weights = weights * ((1 / (known @ weights)) @ known) / len(known)
+        else:
+            weights = (known * (weights / (known @ weights)[:, None])).mean(axis=0)
     found = likelihood * weights
     return found / found.sum(axis=1, keepdims=True)
