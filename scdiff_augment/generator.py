@@ -1052,6 +1052,11 @@ class LatentDiffusion(BaseEstimator):
         if self.expression == "auto" and (note := note_on(parts)):
             self.history_["notes"].append(note)
         self.history_["n_latent"] = self.codec_.n_latent
+        if isinstance(self.codec_, CountCodec) and self.codec_.core_ is not None:
+            self.history_["notes"].append(
+                f"the encoder read the {len(self.codec_.core_):,} of {parts.values.shape[1]:,} "
+                f"genes that vary most; the decoder gives all of them"
+            )
         asked = latent_size(self.n_latent, len(parts.values))
         named = isinstance(self.codec_.encoder_, PCAEncoder) or not isinstance(self.n_latent, str)
         if named and isinstance(self.encoder, str) and self.codec_.n_latent < asked:

@@ -22,6 +22,7 @@ from sklearn.base import clone
 
 from scdiff_augment.codec.autoencoder import AutoEncoder
 from scdiff_augment.codec.choice import CODECS, Codec
+from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.compute.layers import within
 from scdiff_augment.conditions.conditions import Conditions, LearntCondition
 from scdiff_augment.diffusion.denoiser import Denoiser
@@ -30,12 +31,14 @@ from scdiff_augment.expression.scales import FROM_START, Scale
 
 from .results_version import versions
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever an older version could not read what this one writes."""
 
 OLDEST = 4
-"""Oldest format that is read. It is also what is written where a model needs no more, which it does
-not unless its cells are on a scale that format 4 has no name for."""
+"""Oldest format that is read, and what is written where a model needs no more: see `needed`."""
+
+OF_SCALES = 6
+"""Names scales that format 4 has no name for; format 7 keeps which genes an encoder reads."""
 
 DESCRIPTION = "model.json"
 
@@ -93,7 +96,7 @@ def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
     if not isinstance(parameters["encoder"], str):
         parameters["encoder"] = None
     description: dict[str, Any] = {
-        "format": OLDEST if model.scale.kind in FROM_START else FORMAT,
+        "format": needed(model),
         "versions": versions(),
         "parameters": parameters,
         "n_features_in": model.n_features_in,
@@ -120,6 +123,13 @@ def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
     os.replace(partial, path / DESCRIPTION)
     for file in before - {final}:
         file.unlink(missing_ok=True)  # a partial file of this process became the new one
+
+
+def needed(model: SavedModel) -> int:
+    """Return the oldest format that holds all of a model."""
+    if isinstance(model.codec, CountCodec) and model.codec.core_ is not None:
+        return FORMAT
+    return OLDEST if model.scale.kind in FROM_START else OF_SCALES
 
 
 def read(path: Path) -> SavedModel:

@@ -371,9 +371,9 @@ class CountCodec:
             k: torch.from_numpy(np.atleast_1d(np.asarray(getattr(self, k))))
             for k in ("centre_", "scale_", "size_mean_", "size_std_", "size_range_")
         }
-        for name in ("columns_", "core_"):
-            if getattr(self, name) is not None:
-                numbers[name] = torch.from_numpy(getattr(self, name))
+        for k in ("columns_", "core_"):
+            if getattr(self, k) is not None:
+                numbers[k] = torch.from_numpy(getattr(self, k))
         return (
             {"encoder": name, "encoder_meta": meta, "width": self.width},
             {

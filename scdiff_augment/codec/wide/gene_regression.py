@@ -132,7 +132,7 @@ def regress(
     for start in range(0, len(told), GENES):
         some = told[start : start + GENES]
         own = torch.from_numpy(np.ascontiguousarray(counts[:, columns[some.numpy()]]))
-        weights[some], bias[some] = _newton(own, exposure, features, bias[some], precision)
+        weights[some], bias[some] = posterior_modes(own, exposure, features, bias[some], precision)
     return weights, bias
 
 
@@ -152,10 +152,21 @@ def prior_precision(
     return 1 / variance.clamp(min=1e-4)
 
 
-def _newton(
+def posterior_modes(
     counts: Tensor, exposure: Tensor, features: Tensor, bias: Tensor, precision: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Maximise the genes' posteriors, each by itself; counts (cells, genes)."""
+    """Return weights and bias of each gene at which its posterior is highest.
+
+    Parameters
+    ----------
+    counts : Tensor of shape (cells, genes)
+    exposure : Tensor of shape (cells,)
+    features : Tensor of shape (cells, directions)
+    bias : Tensor of shape (genes,)
+        Where to start.
+    precision : Tensor of shape (directions,)
+        One over the prior's variance of the weights.
+    """
     x = torch.cat([torch.ones(len(features), 1), features], dim=1)  # (cells, 1 + directions)
     n = x.shape[1]
     upper = torch.triu_indices(n, n)
