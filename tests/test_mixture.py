@@ -72,3 +72,23 @@ def test_clusters_are_codes_without_gaps():
     codes = clusters(z, torch.Generator().manual_seed(0))
     assert sorted(codes.unique().tolist()) == list(range(int(codes.max()) + 1))
     assert len(codes) == 500
+
+
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 30.0])
+def test_one_level_for_all_cells_gives_what_a_level_for_each_gives(mixture, sigma):
+    covariances = (mixture.axes * mixture.variances[:, None]) @ mixture.axes.transpose(1, 2)
+    weights = mixture.log_weights.exp().double()
+    exact = NoisyMixture(mixture.means.double(), covariances.double(), weights)
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(600, 4, generator=generator, dtype=torch.float64) * (1 + sigma)
+    one = torch.tensor([sigma], dtype=torch.float64)
+    torch.testing.assert_close(exact.denoise(z, one), exact.denoise(z, one.repeat(600)))
+    codes = torch.randint(3, (600,), generator=generator)
+    whole = torch.rand(600, 1, generator=generator, dtype=torch.float64)
+    parts = torch.nn.functional.one_hot(codes, 3) * 1.25
+    torch.testing.assert_close(
+        exact.denoise_mixed(z, one, whole, parts),
+        whole * exact.denoise(z, one) + 1.25 * exact.denoise_as(z, one, codes),
+    )
+    single = mixture.denoise(z.float(), one.float()).double()
+    torch.testing.assert_close(single, exact.denoise(z, one), atol=2e-4, rtol=0)

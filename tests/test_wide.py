@@ -108,7 +108,7 @@ def test_a_completed_decoder_expects_the_genes_of_each_type(cells):
     core, others = np.arange(0, 120, 2), np.arange(1, 120, 2)
     sums = [np.hstack([X[types == k][:, core], X[types == k][:, others].sum(1, keepdims=True)])
             for k in (0, 1)]  # fmt: skip
-    logits = np.log(np.stack([s.sum(axis=0) / s.sum() for s in sums]))
+    logits = np.log(np.stack([(s.sum(axis=0) + 0.5) / s.sum() for s in sums]))
     generator = torch.Generator().manual_seed(0)
     decoder = CountDecoder(1, torch.zeros(61), (8,), generator)
     with torch.no_grad():
@@ -184,9 +184,8 @@ def test_a_wide_model_is_adapted_to_other_genes(cells, wide_from_20):
     frame = pd.DataFrame(X, columns=names)
     model = make_model(encoder="pca").fit(frame)
     fewer = frame[names[::-1][:110]]
-    with pytest.warns(UserWarning, match="lacks some of its genes|has seen"):
-        sampler = make_sampler(generator=model, sampling_strategy={1: 60})
-        new, _ = sampler.fit_resample(fewer, types)
+    sampler = make_sampler(generator=model, sampling_strategy={1: 60})
+    new, _ = sampler.fit_resample(fewer, types)
     assert new.shape == (210, 110)
     codec, own = sampler.generator_.codec_, model.codec_
     read = names[own.core_]

@@ -99,15 +99,21 @@ def _moved(
     mixture: NoisyMixture, conditions: Sequence[Condition], z: Tensor, sigma: Tensor, share: float
 ) -> Tensor:
     """Return `share` of what the mixture denoises to, and the moves towards its classes, (B, D)."""
-    left = z.new_full((len(z), 1), share)
-    moved = torch.zeros_like(z)
+    left, scales = z.new_full((len(z), 1), share), []
     for c in conditions:
-        scale = torch.as_tensor(c.scale, dtype=z.dtype, device=z.device).reshape(
-            -1, 1
-        )  # (B, 1) or (1, 1)
-        moved += scale * mixture.denoise_as(z, sigma, c.target)
+        scale = torch.as_tensor(c.scale, dtype=z.dtype, device=z.device).reshape(-1, 1)
+        scales.append(scale)  # (B, 1) or (1, 1)
         left = left - scale
-    return moved if not left.any() else moved + left * mixture.denoise(z, sigma)
+    mixed = bool(left.any())
+    if mixed and len(sigma) == 1:
+        parts = z.new_zeros(len(z), len(mixture.means))
+        for c, scale in zip(conditions, scales, strict=True):
+            parts.scatter_add_(1, c.target[:, None], scale.expand(len(z), 1))
+        return mixture.denoise_mixed(z, sigma, left, parts)
+    moved = torch.zeros_like(z)
+    for c, scale in zip(conditions, scales, strict=True):
+        moved += scale * mixture.denoise_as(z, sigma, c.target)
+    return moved + left * mixture.denoise(z, sigma) if mixed else moved
 
 
 def _gradient(conditions: Sequence[Condition], z: Tensor, sigma: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 CLUSTERED = 50_000
 """Cells that k-means looks at."""
 
+ROWS = 256
+"""Cells at a time: what pulls them to each component stays in the processor's cache."""
+
 
 class NoisyMixture(nn.Module):
     """Gaussian mixture whose densities are asked for at any noise level.
@@ -52,11 +55,54 @@ class NoisyMixture(nn.Module):
 
     def denoise(self, z: Tensor, sigma: Tensor) -> Tensor:
         """E[clean | z, sigma]: the minimiser of the denoising loss for this mixture, (B, D)."""
+        if len(sigma) == 1:
+            return self.denoise_mixed(z, sigma, z.new_ones(len(z), 1))
         projected, precision = self._project(z, sigma)
         share = torch.softmax(self._log_joint(projected, precision), dim=1)  # (B, K)
         kept = precision.mul_(self.variances[:, None])
         shrunk = projected.mul_(kept).mul_(share.T[:, :, None])
         return torch.addbmm(share @ self.means, shrunk, self.axes.transpose(1, 2))
+
+    def denoise_mixed(
+        self, z: Tensor, sigma: Tensor, whole: Tensor, parts: Tensor | None = None
+    ) -> Tensor:
+        """Weighted sum of what cells denoise to in the mixture and in its components, (B, D).
+
+        All cells are at one level, `sigma` (1,), so that a component's precision under noise,
+        P_k = (covariance_k + sigma² I)^-1, is one matrix. What z denoises to in it is
+        z - sigma² P_k (z - mean_k), and its distance from the mean needs the same product.
+
+        Parameters
+        ----------
+        z : Tensor of shape (B, D)
+        sigma : Tensor of shape (1,)
+        whole : Tensor of shape (B, 1)
+            Weight of what z denoises to in the mixture.
+        parts : Tensor of shape (B, K), optional
+            Weights of what it denoises to in each component.
+        """
+        n_components, n_latent = self.means.shape
+        narrow = 1 / (self.variances + sigma**2)  # (K, D)
+        precision = (self.axes * narrow[:, None]) @ self.axes.transpose(1, 2)  # (K, D, D)
+        offset = torch.bmm(precision, self.means[:, :, None])[:, :, 0]  # (K, D)
+        flat = precision.transpose(0, 1).reshape(n_latent, -1)  # (D, K D)
+        constant = 0.5 * _log_product(narrow) + self.log_weights
+        constant = constant - 0.5 * (self.means * offset).sum(dim=1)  # (K,)
+        found = []
+        for first in range(0, len(z), ROWS):
+            rows = slice(first, first + ROWS)
+            some = z[rows]
+            pulls = torch.addmm(-offset.reshape(-1), some, flat).view(-1, n_components, n_latent)
+            distance = (pulls * some[:, None]).sum(dim=2)  # faster than a batched product
+            joint = constant - 0.5 * (distance - some @ offset.T)
+            weights = whole[rows] * torch.softmax(joint, dim=1)  # (B, K)
+            kept = whole[rows]
+            if parts is not None:
+                weights = weights + parts[rows]
+                kept = kept + parts[rows].sum(dim=1, keepdim=True)
+            pull = torch.bmm(weights[:, None], pulls)[:, 0]
+            found.append(kept * some - sigma**2 * pull)
+        return torch.cat(found)
 
     def denoise_as(self, z: Tensor, sigma: Tensor, codes: Tensor) -> Tensor:
         """E[clean | z, sigma, component]: each cell as one of a component that is known, (B, D)."""
