@@ -134,7 +134,7 @@ def test_bins_hold_every_entry_once(cells):
     bins = binned(X, rates.astype(np.float32))
     n_genes = X.shape[1]
     assert bins.size.sum() == X.size
-    np.testing.assert_allclose(np.bincount(bins.gene, bins.count * bins.size), X.sum(axis=0))
+    np.testing.assert_allclose(np.bincount(bins.gene, bins.value * bins.size), X.sum(axis=0))
     sums = np.bincount(bins.gene, bins.rate * bins.size, n_genes)
     np.testing.assert_allclose(sums, rates.sum(axis=0), rtol=1e-4)
 

@@ -33,8 +33,8 @@ from .encoders import ENCODERS, PCAEncoder, common_std, encoder_state
 from .networks import CountDecoder
 from .wide.binned_noise import binned_weights
 from .wide.core_genes import WIDE, core_genes
-from .wide.gene_regression import completed
 from .wide.expected_counts import expected_counts
+from .wide.gene_regression import completed
 
 BLOCK = 4096
 """Cells decoded at a time."""
@@ -217,7 +217,7 @@ class CountCodec:
     def _learn_wide_decoder(
         self, z: NDArray[np.float32], counts: NDArray[np.float32], generator: torch.Generator
     ) -> Iterator[float]:
-        """Train on core genes and the sum of all others, then give each of these its share of it."""
+        """Train on core genes and the sum of the others, then give each of those its share."""
         core = core_genes(counts)
         others = np.setdiff1d(np.arange(counts.shape[1]), core)
         few = counts[:, core]

@@ -41,7 +41,7 @@ def gene_dispersion(counts: NDArray, rates: NDArray) -> NDArray[np.float32]:
 def shrunken_peak(
     likelihood: NDArray[np.float64], mean: NDArray, n_cells: int
 ) -> NDArray[np.float32]:
-    """Return the phi at which a gene's likelihood, joined by that of its like, is highest, (genes,).
+    """Return the phi at which a gene's likelihood, joined by that of its like, is highest.
 
     Parameters
     ----------

@@ -52,6 +52,7 @@ class CountDecoder(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        self.widths = tuple(hidden)
         sizes = [n_latent, *hidden]
         self.layers = nn.ModuleList(Linear(a, b, generator) for a, b in pairwise(sizes))
         self.genes = Linear(sizes[-1], len(log_mean), bias=log_mean)

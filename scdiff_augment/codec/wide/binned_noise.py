@@ -15,7 +15,6 @@ from scipy.special import gammaln
 
 from scdiff_augment.codec.count_noise import (
     PRIOR_CELLS,
-    RATIOS,
     ROUNDS,
     gamma_weights,
     possible,
@@ -41,7 +40,8 @@ class Bins(NamedTuple):
 
     Attributes
     ----------
-    gene, count : ndarray of int
+    gene, value : ndarray of int
+        Gene, and count of each of the entries.
     rate : ndarray
         Mean expected value.
     size : ndarray
@@ -51,7 +51,7 @@ class Bins(NamedTuple):
     """
 
     gene: NDArray[np.intp]
-    count: NDArray[np.intp]
+    value: NDArray[np.intp]
     rate: NDArray[np.float64]
     size: NDArray[np.float64]
     n_genes: int
@@ -83,7 +83,7 @@ def binned_weights(counts: NDArray, rates: NDArray) -> NDArray[np.float32]:
         there = np.arange(lengths.max()) < lengths[:, None]
         places[~there] = 0
         size = np.where(there, bins.size[places], 0.0).astype(np.float32)
-        likelihood = ratio_likelihood(bins.count[places].astype(np.float32), bins.rate[places])
+        likelihood = ratio_likelihood(bins.value[places].astype(np.float32), bins.rate[places])
         found[genes] = _by_likelihood(likelihood, size, prior[genes], bins.n_cells)
     return found
 
@@ -120,15 +120,13 @@ def binned(counts: NDArray, rates: NDArray) -> Bins:
     sizes = np.concatenate([totals[0, zeros], size])
     sums = np.concatenate([np.maximum(totals[1, zeros], 0), np.bincount(which, rate, len(keys))])
     every = np.concatenate([np.zeros(len(zeros), dtype=np.intp), keys % most])
-    return Bins(
-        gene[order], every[order], (sums / sizes)[order], sizes[order], n_genes, n_cells
-    )
+    return Bins(gene[order], every[order], (sums / sizes)[order], sizes[order], n_genes, n_cells)
 
 
 def binned_profile(bins: Bins) -> NDArray[np.float64]:
     """Log-likelihood of each gene at each phi of `GRID`, up to a constant, (phi, genes)."""
     rate = np.maximum(bins.rate, 1e-8)
-    log_rate, x = np.log(rate), bins.count
+    log_rate, x = np.log(rate), bins.value
     some = x > 0
     distinct, which = np.unique(x[some], return_inverse=True)
     found = np.empty((len(GRID), bins.n_genes))

@@ -69,7 +69,7 @@ def completed(
     start = torch.empty(counts.shape[1])
     start[core] = decoder.genes.bias[:-1]
     start[others] = decoder.genes.bias[-1] + bias - weights @ (axes.T @ centre)
-    whole = CountDecoder(z.shape[1], start, [len(layer.bias) for layer in decoder.layers])
+    whole = CountDecoder(z.shape[1], start, decoder.widths)
     whole.layers = decoder.layers
     whole.genes.weight.copy_(genes)
     return whole.eval()
