@@ -21,6 +21,7 @@ from scdiff_augment.codec.class_gene_effects import LabelledCells
 from scdiff_augment.codec.count_codec import CountCodec
 from scdiff_augment.codec.encoders import PCAEncoder
 from scdiff_augment.compute.devices import device_of
+from scdiff_augment.compute.memory import require_room
 from scdiff_augment.compute.progress import progress
 from scdiff_augment.compute.randomness import Randomness
 from scdiff_augment.compute.threads import bounded_threads, n_threads
@@ -504,6 +505,12 @@ class LatentDiffusion(BaseEstimator):
             cell's counts are multiplied, before any logarithm or root.
         """
         n_cells = request.n_cells
+        require_room(
+            4 * n_cells * self.n_features_in_,
+            f"{n_cells:,} new cells of {self.n_features_in_:,} genes as a dense matrix",
+            "Ask for fewer cells, or use sample_adata(..., out='cells.zarr'), which writes them "
+            "to a store block by block.",
+        )
         values = np.empty((n_cells, self.n_features_in_), dtype=np.float32)
         factor = np.empty(n_cells)
         cells = drawer(plan)

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from scdiff_augment.annotation.labels import balanced_weights
+from scdiff_augment.compute.memory import require_room
 from scdiff_augment.expression.checks import (
     cast,
     cells_with_counts,
@@ -129,6 +130,7 @@ class GenerativeOverSampler(BaseOverSampler):
         if not wanted:
             return X.copy(), y.copy()
         labels = np.array(wanted, dtype=y.dtype)
+        _require_room(X, len(labels))
         matrix = self._readable(X)
         kind = kind_of_matrix(matrix) if self.expression == "auto" else self.expression
         used = cells_with_counts(matrix, y, kind)
@@ -170,6 +172,24 @@ def _annotations(params: Mapping[str, Any], n_cells: int) -> dict[str, NDArray]:
         for name, values in params.items()
         if values is not None
     }
+
+
+def _require_room(X: Any, n_new: int) -> None:
+    """Refuse a result that will not fit: the new cells, and all cells in the end."""
+    n_cells, n_genes = X.shape
+    entry, density = X.dtype.itemsize, 1.0
+    if sparse.issparse(X):
+        density = X.nnz / max(n_cells * n_genes, 1)
+        entry += X.indices.itemsize if X.format in ("csr", "csc") else 8
+    bytes_of_cell = n_genes * density * entry
+    fewer = "Ask for fewer cells with sampling_strategy, or use oversample_adata(..., out=...), "
+    fewer += "which writes them to a store block by block"
+    require_room(
+        (n_cells + 2 * n_new) * bytes_of_cell,
+        f"{n_new:,} new cells of {n_genes:,} genes, and the {n_cells + n_new:,} cells of the result "
+        f"as {'a sparse' if sparse.issparse(X) else 'a dense'} matrix,",
+        f"{fewer}." if sparse.issparse(X) else f"{fewer}; or pass X as a sparse matrix (CSR).",
+    )
 
 
 def kind_of_matrix(X: Any) -> str:
