@@ -186,8 +186,8 @@ def _require_room(X: Any, n_new: int) -> None:
     fewer += "which writes them to a store block by block"
     require_room(
         (n_cells + 2 * n_new) * bytes_of_cell,
-        f"{n_new:,} new cells of {n_genes:,} genes, and the {n_cells + n_new:,} cells of the result "
-        f"as {'a sparse' if sparse.issparse(X) else 'a dense'} matrix,",
+        f"{n_new:,} new cells of {n_genes:,} genes, and the {n_cells + n_new:,} cells of the "
+        f"result as {'a sparse' if sparse.issparse(X) else 'a dense'} matrix,",
         f"{fewer}." if sparse.issparse(X) else f"{fewer}; or pass X as a sparse matrix (CSR).",
     )
 

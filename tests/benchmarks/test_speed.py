@@ -11,6 +11,7 @@ from scdiff_bench.results_version import ResultsVersion
 from scdiff_bench.speed import cells as speed_cells
 from scdiff_bench.speed import findings as speed_findings
 from scdiff_bench.speed import measure as speed
+from scdiff_bench.speed import on_device as speed_on_device
 from scdiff_bench.speed import page as speed_page
 from scdiff_bench.speed import tasks as speed_tasks
 
@@ -65,6 +66,8 @@ def test_cells_have_all_types_and_repeat():
 def test_every_task_can_be_run(tmp_path, monkeypatch):
     """Each kind of task once, at a size that takes no time."""
     monkeypatch.setattr(speed_tasks, "DRAWN", 600)
+    monkeypatch.setattr(speed_on_device, "DRAWN", 6000)
+    monkeypatch.setattr(speed_on_device, "COMPARED", 100)
     small = {
         "parts": ["parts", 120, 50, 1],
         "parts_device": ["parts", 120, 50, 1, "cpu"],
@@ -73,12 +76,17 @@ def test_every_task_can_be_run(tmp_path, monkeypatch):
         "training": ["training", 1],
         "other": ["other", "smote", 400, 50],
         "ours": ["other", "diffusion", 400, 50],
+        "generator": ["other", "latent_diffusion", 400, 50],
         "profile": ["profile", 1],
+        "on_device": ["on_device", 120, 50, 1, "cpu", "fp32"],
+        "on_device_lower": ["on_device", 120, 50, 1, "cpu", "bf16"],
     }
-    kinds = {task[0] for task in speed.tasks(1, False, "cpu").values()}
+    every = speed.tasks(1, False, "cpu") | speed.tasks(1, False, "cuda:0")
+    kinds = {task[0] for task in every.values()}
     assert kinds == {task[0] for task in small.values()}
     original, machine = speed_cells.cells, speed_cells.machine(1)
     monkeypatch.setattr(speed_tasks, "cells", lambda n, g, seed=0: original(min(n, 800), 50, seed))
+    monkeypatch.setattr(speed_on_device, "cells", lambda n, g: original(min(n, 800), 50))
     monkeypatch.setattr(speed, "machine", lambda threads: machine)
     for name, task in small.items():
         row = speed.measure(task, tmp_path, 1)
@@ -90,7 +98,9 @@ def test_every_task_can_be_run(tmp_path, monkeypatch):
         if name.startswith("parts"):
             assert row["cells_per_s"] > 0
             assert row["sample_gflop"] > 0
-        if name in ("other", "ours"):
+        if name == "on_device":
+            assert row["fit_resample_s"] > 0
+        if name in ("other", "ours", "generator", "on_device", "on_device_lower"):
             assert 0 <= row["mmd"] < 1
     assert "sample" in (tmp_path / "profile_sample.txt").read_text()
 
@@ -136,6 +146,38 @@ def test_the_page_says_what_was_wanted_and_what_was_measured(tmp_path):
     assert "1 times the seconds of SMOTE" in text
     assert "no memory" in page
     assert "<svg" in page
+
+
+def test_a_gpu_has_a_table_with_its_precisions_beside_the_cpu():
+    rows = {}
+    for name, task in speed.tasks(2, False, "cuda:0").items():
+        rows[name] = {"task": task, "threads": 2, "device": task[4], "precision": task[5]}
+        rows[name] |= dict.fromkeys(
+            ("fit_s", "condition_s", "latents_s", "sample_and_decode_s", "mmd", "peak_gb"), 1.0
+        )
+        rows[name] |= {"cells_per_s": 250_000.0 if task[4] != "cpu" else 5_000.0}
+        rows[name] |= {"device_gb": 3.0 if task[4] != "cpu" else None}
+    (table,) = speed_page.tables(rows)
+    lines = list(table.lines())
+    assert len(lines) == 12
+    assert {tuple(line[2:4]) for line in lines} == {
+        ("cuda:0", "fp32"), ("cuda:0", "tf32"), ("cuda:0", "bf16"), ("cpu", "fp32"),
+    }  # fmt: skip
+    assert {f.title: f.outcome for f in speed_findings.findings(rows)}["GPU"] == "met"
+
+
+def test_a_run_ends_when_its_minutes_are_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "tasks", lambda *given: {"training_2530x1287": ["training", 1]})
+    assert command.main(["--out", str(tmp_path), "--minutes", "0"]) == 0
+    assert "0 minutes are over: 1 left" in capsys.readouterr().out
+
+    def stopped(*given, timeout, **options):
+        assert 0 < timeout <= 60
+        raise command.subprocess.TimeoutExpired("speed", timeout)
+
+    monkeypatch.setattr(command.subprocess, "run", stopped)
+    assert command.main(["--out", str(tmp_path), "--minutes", "1"]) == 0
+    assert "training_2530x1287 was stopped" in capsys.readouterr().out
 
 
 def test_exponents_are_those_of_the_times():

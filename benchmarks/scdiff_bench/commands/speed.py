@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from scdiff_bench.speed.measure import measured, tasks
 from scdiff_bench.speed.page import write_page
 
 from scdiff_augment.compute.devices import device_of
+
+ON_GPU = 8.0
+"""Minutes on a GPU, which may be lent for few."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=os.cpu_count(), help="threads of torch (default: cores)"
     )
     found.add_argument("--device", default="cpu", help="cpu, cuda or auto (%(default)s)")
+    found.add_argument(
+        "--minutes", type=float, help="stop then, at the latest (default: 8 on a GPU, else none)"
+    )
     found.add_argument("--quick", action="store_true", help="small sizes only: a minute or two")
     found.add_argument("--force", action="store_true", help="measure everything again")
     return found
@@ -65,17 +72,32 @@ def main(argv: Sequence[str]) -> int:
     rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     wanted = tasks(given.threads, given.quick, device)
     todo = [n for n, task in wanted.items() if given.force or not measured(rows.get(n), task, now)]
+    minutes = given.minutes if given.minutes is not None or device == "cpu" else ON_GPU
+    until = None if minutes is None else time.monotonic() + 60 * minutes
     for i, name in enumerate(todo, 1):
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            print(
+                f"{minutes:g} minutes are over: {len(todo) - i + 1} left; the same command resumes."
+            )
+            break
         print(f"[{i}/{len(todo)}] {name}", flush=True)
         command = [sys.executable, "-m", "scdiff_bench.speed.measure", "--out", str(given.out)]
         command += ["--threads", str(given.threads), "--task", json.dumps(wanted[name])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=left
+            )
+        except subprocess.TimeoutExpired:
+            print(f"{minutes:g} minutes are over: {name} was stopped.")
+            break
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
             rows[name] = {"error": last[0], "exit_code": done.returncode}
         else:
             rows[name] = json.loads(done.stdout.splitlines()[-1])
-        rows[name] |= {"task": wanted[name], "threads": given.threads, "device": device}
+        where = "cpu" if name.endswith("_cpu_fp32") else device
+        rows[name] |= {"task": wanted[name], "threads": given.threads, "device": where}
         rows[name] |= now.columns
         write_text(file, json.dumps(rows, indent=1) + "\n")
     print(f"Page:   {write_page(rows, given.out)}")

@@ -25,6 +25,8 @@ TITLES = {
     "smote": "SMOTE",
     "scvi": "scVI",
     "ddpm": "our own 1,000 steps of DDPM",
+    "latent_diffusion": "LatentDiffusion",
+    "latent_diffusion_groups": "LatentDiffusion, groups given",
 }
 
 

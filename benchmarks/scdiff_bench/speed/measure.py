@@ -18,7 +18,8 @@ from typing import Any
 
 from scdiff_bench.results_version import FIRST, ResultsVersion
 from scdiff_bench.speed.cells import machine
-from scdiff_bench.speed.tasks import TASKS
+from scdiff_bench.speed.on_device import PRECISIONS, SIZES
+from scdiff_bench.speed.tasks import GENERATORS, TASKS
 
 CELLS, GENES = (1_000, 10_000, 100_000), (1_000, 5_000, 20_000)
 
@@ -43,26 +44,50 @@ def tasks(threads: int, quick: bool, device: str) -> dict[str, list[Any]]:
     dict of str to list
         ``[function, *arguments]``.
     """
+    if device != "cpu":
+        return device_tasks(threads, device)
     sizes = [(n, g) for n in CELLS for g in GENES if not quick or (n < 100_000 and g < 20_000)]
     found: dict[str, list[Any]] = {}
-    where = [] if device == "cpu" else [device]
-    mark = "" if device == "cpu" else f"_{device}"
     for n, g in sizes:
-        found[f"parts_{n}x{g}{mark}"] = ["parts", n, g, threads, *where]
-        found[f"resample_{n}x{g}{mark}"] = ["resample", n, g, threads, *where]
-    found[f"parts_10000x2000{mark}"] = ["parts", 10_000, 2_000, threads, *where]
+        found[f"parts_{n}x{g}"] = ["parts", n, g, threads]
+        found[f"resample_{n}x{g}"] = ["resample", n, g, threads]
+    found["parts_10000x2000"] = ["parts", 10_000, 2_000, threads]
     for n in NEW if not quick else NEW[:2]:
-        found[f"drawing_{n}x2000{mark}"] = ["drawing", n, 2_000, threads, *where]
-    if device == "cpu":
-        if not quick:
-            found["resample_100000x2000"] = ["resample", 100_000, 2_000, threads]
-        found["training_2530x1287"] = ["training", threads]
-        names = ["diffusion", "random_oversampler", "smote", "ddpm"]
-        if find_spec("scvi") is not None:
-            names.append("scvi")
-        n, g = (1_000, 1_000) if quick else (3_000, 2_000)
-        found |= {f"other_{name}": ["other", name, n, g] for name in names}
-        found["profile"] = ["profile", threads]
+        found[f"drawing_{n}x2000"] = ["drawing", n, 2_000, threads]
+    if not quick:
+        found["resample_100000x2000"] = ["resample", 100_000, 2_000, threads]
+    found["training_2530x1287"] = ["training", threads]
+    names = ["diffusion", *GENERATORS, "random_oversampler", "smote", "ddpm"]
+    if find_spec("scvi") is not None:
+        names.append("scvi")
+    n, g = (1_000, 1_000) if quick else (3_000, 2_000)
+    found |= {f"other_{name}": ["other", name, n, g] for name in names}
+    found["profile"] = ["profile", threads]
+    return found
+
+
+def device_tasks(threads: int, device: str) -> dict[str, list[Any]]:
+    """Return what is measured of a GPU, and of the CPU beside it; what matters most comes first.
+
+    Parameters
+    ----------
+    threads : int
+        Of torch, on the CPU.
+    device : str
+        The GPU.
+
+    Returns
+    -------
+    dict of str to list
+        As `tasks`.
+    """
+    found: dict[str, list[Any]] = {}
+    for n, g in SIZES:
+        for precision in PRECISIONS:
+            task = ["on_device", n, g, threads, device, precision]
+            found[f"on_device_{n}x{g}_{device}_{precision}"] = task
+    for n, g in SIZES:
+        found[f"on_device_{n}x{g}_cpu_fp32"] = ["on_device", n, g, threads, "cpu", "fp32"]
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scdiff_bench.running.resources import Measure
 from scdiff_bench.speed.cells import best, cells, doubled, gflop, timed
+from scdiff_bench.speed.on_device import on_device
 from scipy import sparse
 
 COUNTED = 2_000
@@ -140,7 +141,8 @@ def other(name: str, n_cells: int, n_genes: int) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        "diffusion", "random_oversampler", "smote", "scvi" or "ddpm" (ours by 1,000 steps).
+        "diffusion", "random_oversampler", "smote", "scvi", "ddpm" (ours by 1,000 steps),
+        "latent_diffusion" (at its own defaults) or "latent_diffusion_groups" (with the types).
     n_cells, n_genes : int
         Of the cells.
 
@@ -163,7 +165,10 @@ def other(name: str, n_cells: int, n_genes: int) -> dict[str, Any]:
         strategy, params = "diffusion", {"overdispersion": 1.0}
     if name == "ddpm":
         params |= {"sampler": "ddpm", "n_steps": 1000}
-    sampler = build_strategy(strategy, doubled(y), 0, params).sampler
+    if name in GENERATORS:
+        sampler = GeneratorAlone(grouped=GENERATORS[name])
+    else:
+        sampler = build_strategy(strategy, doubled(y), 0, params).sampler
     row = _resampled(sampler, X, y)
     new, new_y = row.pop("new")
     ours, real = [], []
@@ -174,9 +179,40 @@ def other(name: str, n_cells: int, n_genes: int) -> dict[str, Any]:
         real.append(theirs[:size])
     row["mmd"] = float(mmd(held[np.concatenate(real)], new[np.concatenate(ours)]))
     if hasattr(sampler, "generator_"):
+        scale = {} if name in GENERATORS else {"guidance_scale": SCALE}
         with timed(row, "drawing"):
-            sampler.generator_.sample({"y": new_y}, len(new_y), guidance_scale=SCALE)
+            sampler.generator_.sample({"y": new_y}, len(new_y), **scale)
     return row
+
+
+GENERATORS = {"latent_diffusion": False, "latent_diffusion_groups": True}
+"""Whether the types shape the denoiser's mixture, by name."""
+
+
+class GeneratorAlone:
+    """`LatentDiffusion` at its defaults, called as a sampler is.
+
+    Parameters
+    ----------
+    grouped : bool
+        Whether `fit` is given the types.
+    """
+
+    def __init__(self, grouped: bool):
+        self.grouped = grouped
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Append as many cells as there are, of the rare half of the types."""
+        from scdiff_augment import LatentDiffusion
+
+        self.generator_ = LatentDiffusion(random_state=0).fit(X, groups=y if self.grouped else None)
+        self.generator_.add_condition("y", y)
+        names, counts = np.unique(y, return_counts=True)
+        wanted = doubled(y)
+        there = dict(zip(names, counts, strict=True))
+        new_y = np.repeat(list(wanted), [n - int(there[name]) for name, n in wanted.items()])
+        new = self.generator_.sample({"y": new_y}, len(new_y))
+        return np.vstack([X, new]), np.hstack([y, new_y])
 
 
 def _resampled(sampler: Any, X: Any, y: Any) -> dict[str, Any]:
@@ -256,5 +292,6 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "other": other,
     "training": training,
     "profile": profile,
+    "on_device": on_device,
 }
 """By the name that rows have."""
