@@ -1,21 +1,31 @@
 import logging
+from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from scdiff_bench.classifiers.catalogue import CLASSIFIERS, build_classifier
+from scdiff_bench.classifiers.catalogue import (
+    CLASSIFIERS,
+    build_classifier,
+    require_classifier,
+)
 from scdiff_bench.messages import nearest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from scdiff_augment import CellTypistClassifier
 
+THERE = [n for n, e in CLASSIFIERS.items() if e.needs is None or find_spec(e.needs[0])]
+"""scANVI where scvi-tools is installed; all others always."""
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+
+@pytest.mark.parametrize("name", THERE)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_every_classifier_has_the_same_contract(name, weighted, dataset):
     model, applied = build_classifier(name, weighted, 0, dataset.genes)
     unweighted = {"knn", "balanced_forest", "easy_ensemble", "lda", "nearest_centroid"}
-    assert applied == (weighted and name not in unweighted | {"knn_oversampled", "knn_smote"})
+    unweighted |= {"knn_oversampled", "knn_smote", "scanvi"}
+    assert applied == (weighted and name not in unweighted)
     clone(model)
     model.fit(dataset.X, dataset.y)
     called = model.predict(dataset.X)
@@ -46,6 +56,15 @@ def test_neighbours_are_sought_among_types_filled_up_in_components(dataset):
     assert len(np.unique(between, axis=0)) > len(np.unique(repeated, axis=0))
     one = few[:-2]
     models["knn_smote"].fit(dataset.X[one], dataset.y[one])  # repeated: nothing lies between
+
+
+def test_a_classifier_whose_package_is_missing_says_what_to_install(monkeypatch):
+    for name in THERE:
+        require_classifier(name)
+    entry = replace(CLASSIFIERS["scanvi"], needs=("no_such_module", "scdiff-augment[scvi]"))
+    monkeypatch.setitem(CLASSIFIERS, "scanvi", entry)
+    with pytest.raises(ValueError, match=r"'scanvi' needs .* pip install 'scdiff-augment\[scvi\]'"):
+        require_classifier("scanvi")
 
 
 def test_logistic_regression_converges(dataset):

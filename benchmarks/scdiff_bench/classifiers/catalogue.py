@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
@@ -15,6 +16,7 @@ from scdiff_bench.classifiers.learners import (
     UpToPCA,
     WeightedMLP,
 )
+from scdiff_bench.classifiers.scanvi import ScanviClassifier
 from scdiff_bench.messages import choose
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -41,6 +43,8 @@ class Entry:
         Whether it knows ``balance_cell_type``.
     alone : bool
         Whether it balances the types by itself, so that it is run without a strategy only.
+    needs : tuple of str
+        The optional module that it needs, and what installs it.
     grid : dict
         Settings to choose from where a study tunes its classifiers: parameters of the classifier,
         as of `set_params`, and their values. Empty where there is nothing to choose.
@@ -51,6 +55,7 @@ class Entry:
     weights: bool = True
     balances: bool = False
     alone: bool = False
+    needs: tuple[str, str] | None = None
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
@@ -160,6 +165,11 @@ def knn_oversampled(
     return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("knn", model)])
 
 
+def scanvi(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
+    """Train scANVI, which samples its labelled cells evenly from the types by itself."""
+    return ScanviClassifier(random_state=random_state)
+
+
 def lda(class_weight: str | None, random_state: int, genes: Sequence[str]) -> Any:
     """Shrunk linear discriminants with equal priors, on up to 50 principal components."""
     return Pipeline([("pca", UpToPCA(50, random_state=random_state)), ("lda", BalancedLDA())])
@@ -201,7 +211,31 @@ CLASSIFIERS = {
         alone=True,
         grid=NEIGHBOURS,
     ),
+    "scanvi": Entry(
+        scanvi, "scANVI", weights=False, alone=True, needs=("scvi", "scdiff-augment[scvi]")
+    ),
 }
+
+
+def require_classifier(name: str) -> None:
+    """Raise an error if a classifier needs a package that is not installed.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``CLASSIFIERS``.
+
+    Raises
+    ------
+    ValueError
+        It says what to install.
+    """
+    needs = CLASSIFIERS[name].needs
+    if needs and find_spec(needs[0]) is None:
+        raise ValueError(
+            f"Classifier {name!r} needs the package {needs[0]!r}, which is not installed. "
+            f"Install it with: pip install '{needs[1]}', or leave the classifier out."
+        )
 
 
 def build_classifier(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from scdiff_bench.classifiers.catalogue import require_classifier
 from scdiff_bench.config.study import Config
 from scdiff_bench.data.datasets import Dataset, load_dataset
 from scdiff_bench.evaluation.leakage import require_apart
@@ -86,6 +87,8 @@ def make_units(config: Config, datasets: list[Dataset]) -> list[Unit]:
     """
     for spec in config.strategies:
         require_installed(spec.name)
+    for name in config.classifiers:
+        require_classifier(name)
     pairs = []
     for data in datasets:
         try:

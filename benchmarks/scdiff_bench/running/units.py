@@ -70,8 +70,8 @@ class Unit:
         """Versions that the result depends on."""
         entry = strategies.STRATEGIES[self.spec.name]
         libraries = ["celltypist"] if "celltypist" in self.study.classifiers else []
-        if entry.needs:
-            libraries.append(OPTIONAL[entry.needs[0]])
+        needed = [CLASSIFIERS[c].needs for c in self.study.classifiers] + [entry.needs]
+        libraries += sorted({OPTIONAL[needs[0]] for needs in needed if needs})
         return depends_on(package=entry.package, libraries=libraries)
 
     @property

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anndata as ad
 import numpy as np
+from scdiff_bench.seeding import scvi_seeded
 from scdiff_bench.strategies.resamplers import missing_cells
 
 from scdiff_augment.expression.kinds import denormalise, normalise
@@ -80,7 +77,7 @@ class ScviOversampler:
         rows = np.concatenate([np.empty(0, dtype=int), *sources])
         if not len(rows):
             return X.copy(), y.copy()
-        with seeded(self.random_state):
+        with scvi_seeded(self.random_state):
             counts = self._draw(parts.values, y, rows)
         factor = None if parts.factor is None else parts.factor[rows]
         new = normalise(counts, parts.scale, factor=factor)
@@ -102,24 +99,3 @@ class ScviOversampler:
         drawn = model.posterior_predictive_sample(adata, indices=rows)
         dense = drawn.todense() if hasattr(drawn, "todense") else drawn
         return np.asarray(dense, dtype=np.float32).reshape(len(rows), -1)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed what scvi-tools draws from, and put the global generators back afterwards."""
-    import torch
-
-    state = np.random.get_state()  # noqa: NPY002
-    lightning = logging.getLogger("lightning.pytorch")
-    level = lightning.level
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import scvi
-
-        scvi.settings.seed = seed
-        lightning.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            np.random.set_state(state)  # noqa: NPY002
-            lightning.setLevel(level)

@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 from numpy.typing import NDArray
 from scdiff_bench.generator_studies.reference.folds import Fold
-from scdiff_bench.strategies.scvi_oversampler import seeded
+from scdiff_bench.seeding import scvi_seeded
 
 from scdiff_augment.expression.kinds import denormalise
 
@@ -40,7 +40,7 @@ def scanvi_calls(fold: Fold, seed: int, *, surgery: bool) -> NDArray[Any]:
     """
     batches = np.full(len(fold.test_X), fold.into)
     unknown = np.full(len(fold.test_X), UNKNOWN)
-    with seeded(seed):
+    with scvi_seeded(seed):
         if not surgery:
             model = _trained(_cells(fold.X, fold.y, fold.batch))
             return np.asarray(model.predict(_cells(fold.test_X, unknown, batches)))

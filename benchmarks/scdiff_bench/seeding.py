@@ -1,0 +1,31 @@
+"""Seeds of libraries that draw from global generators."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def scvi_seeded(seed: int) -> Iterator[None]:
+    """Seed what scvi-tools draws from, and put the global generators back afterwards."""
+    import torch
+
+    state = np.random.get_state()  # noqa: NPY002
+    lightning = logging.getLogger("lightning.pytorch")
+    level = lightning.level
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import scvi
+
+        scvi.settings.seed = seed
+        lightning.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+            lightning.setLevel(level)
