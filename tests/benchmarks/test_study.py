@@ -78,6 +78,7 @@ def finished(tmp_path_factory, make_anndata):
         toy = from_anndata(make_anndata(), "toy", "cell_type")
         patch.setitem(DATASETS, "toy", lambda: toy)
         patch.setattr("scdiff_bench.commands.plans.log_study", lambda *given: "none")
+        patch.setattr("scdiff_bench.running.resources.gc.collect", lambda: 0)  # of all imports
         run = command_line(folder, patch)
         two_sizes = {"split": RAW["split"] | {"n": [3, 4]}, "scores": ["macro_f1", "rare_pr_auc"]}
         assert run() == 0
