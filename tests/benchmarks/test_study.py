@@ -166,7 +166,7 @@ def test_a_study_end_to_end(start, tmp_path, capsys):
     assert cli.main(["show", str(folder)]) == 0  # the same, and nothing is written
     assert winner in capsys.readouterr().out
     assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
-    assert re.search(r"diffusion against the best baseline: clearly better in \d", text)
+    assert re.search(r"diffusion against the best baseline: [+−]0\.\d+ F1 of the rare types", text)
     assert re.search(r"diffusion − best baseline: [+−]0\.\d{3} \[", text)
     assert re.search(r"no clear difference|better|worse", text)
     assert "kNN cannot weight classes" in text

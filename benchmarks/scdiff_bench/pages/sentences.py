@@ -38,17 +38,22 @@ def sentences(summary: Summary) -> list[str]:
             )
             continue
         means = [c.difference.mean for _, c in found]
-        better = [(b, c) for b, c in found if c.better is True]
-        worse = [(b, c) for b, c in found if c.better is False]
         text = (
-            f"{label(strategy)} against the best baseline: clearly better in {len(better)}, "
-            f"clearly worse in {len(worse)} and not clearly different in "
-            f"{len(found) - len(better) - len(worse)} of {len(found)} comparisons; "
-            f"mean difference {signed(float(np.mean(means)))}"
+            f"{label(strategy)} against the best baseline: {signed(float(np.mean(means)))} "
+            f"{SCORES[summary.config.main_score].title}"
         )
+        if len(found) > 1:
+            better = sum(c.better is True for _, c in found)
+            worse = sum(c.better is False for _, c in found)
+            text += f" on average. {_clear(better, worse, len(found))}"
+        else:
+            text += f" {_ends(found[0][1])}"
         closed = [c.gap_recovered for _, c in found if not np.isnan(c.gap_recovered)]
         if closed:
-            text += f", median fraction of the gap to the oracle recovered {np.median(closed):.2f}"
+            several = "(median) " if len(closed) > 1 else ""
+            text += (
+                f". Fraction of the gap to the oracle recovered {several}{np.median(closed):.2f}"
+            )
         most = max(found, key=lambda f: sign * f[1].difference.mean)
         least = min(found, key=lambda f: sign * f[1].difference.mean)
         if len(found) > 1:
@@ -57,9 +62,28 @@ def sentences(summary: Summary) -> list[str]:
     return lines or ["No generative method took part."]
 
 
+def _clear(better: int, worse: int, total: int) -> str:
+    """Say in how many comparisons the interval leaves zero out."""
+    if not better and not worse:
+        return f"None of the {total} comparisons is clear either way"
+    gain = "The gain is clear in all" if better == total else f"The gain is clear in {better} of"
+    loss = "The loss is clear in all" if worse == total else f"The loss is clear in {worse} of"
+    if not worse:
+        return f"{gain} {total} comparisons, a loss in none"
+    if not better:
+        return f"{loss} {total} comparisons, a gain in none"
+    return f"A gain is clear in {better} of {total} comparisons, a loss in {worse}"
+
+
 def _case(summary: Summary, block: Block, contrast: Contrast) -> str:
     where = f", {block.title}" if len(summary.blocks) > 1 else ""
+    return (
+        f"{CLASSIFIERS[contrast.classifier].title}{where}, {signed(contrast.difference.mean)} "
+        f"{_ends(contrast)}"
+    )
+
+
+def _ends(contrast: Contrast) -> str:
     interval = contrast.difference
     known = f"[{signed(interval.low)}, {signed(interval.high)}]"
-    ends = "(no interval)" if np.isnan(interval.low) else known
-    return f"{CLASSIFIERS[contrast.classifier].title}{where}, {signed(interval.mean)} {ends}"
+    return "(no interval)" if np.isnan(interval.low) else known
