@@ -72,8 +72,8 @@ more = oversample_adata(joined, "cell_type", batch_key="batch", into="mine", ran
 new = more[more.obs["is_synthetic"] & (more.obs["cell_type"] == lacking)]
 print(matched)
 print(f"{new.n_obs} new cells of {lacking}")
-for note in more.uns["scdiff_augment"]["notes"]:
-    print(note)
+(note,) = [n for n in more.uns["scdiff_augment"]["notes"] if lacking in n]
+print(*note.split(", "), sep="\n  ")
 
 # %%
 # Look at them
@@ -95,7 +95,7 @@ figure, axis = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
 for place, (name, (_, colour, size)) in zip(places, sets.items(), strict=True):
     axis.scatter(*place.T, s=size, color=colour, label=name, linewidths=0)
 axis.set(xticks=[], yticks=[])
-axis.legend(frameon=False, fontsize=8)
+_ = axis.legend(frameon=False, fontsize=8)
 
 # %%
 # What it is worth
@@ -126,5 +126,5 @@ pd.DataFrame(
 ).round(2)
 
 # %%
-# One division of few cells is one draw. The study of three data sets with real batches is among
-# the :doc:`reports </evidence>`.
+# One division of few cells is one draw. What it was worth on batches of real data sets is on the
+# page on :doc:`references </user_guide/reference_batch>`.
