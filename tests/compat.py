@@ -33,6 +33,9 @@ MINORS = (11, 12, 13, 14)
 OLDEST = "3.11"
 """The only Python for which the oldest versions of all libraries exist."""
 
+CANARY = "tests/test_canary.py::test_results_are_those_on_record"
+"""Not run with the oldest libraries: torch 2.4 draws other random numbers than those on record."""
+
 SETS = ("oldest", "newest", "resolved")
 
 
@@ -185,6 +188,8 @@ def _one(
         if not other:
             return f"skipped, pip takes the versions of {file.relative_to(ROOT)}, torch aside", None
         print("newer than tested:", ", ".join(f"{k} {v}" for k, v in other.items()), flush=True)
+    if libraries == "oldest":
+        arguments = [*arguments, "--deselect", CANARY]
     passed, last = tested(environment(python, version, libraries, file), arguments)
     return ("passed: " if passed else "FAILED: ") + last, passed
 

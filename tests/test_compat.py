@@ -51,7 +51,10 @@ def test_each_pair_is_run_or_said_to_be_skipped_and_one_failure_fails(monkeypatc
 
     monkeypatch.setattr(compat, "tested", tested)
     assert compat.main(["oldest", "newest", "--", "-m", "not slow"]) == 1
-    assert ran == [(name, ["-m", "not slow"]) for name in ("a", "a", "b")]
+    mine = ["-m", "not slow"]
+    oldest = [*mine, "--deselect", compat.CANARY]
+    assert ran == [("a", oldest), ("a", mine), ("b", mine)]
+    assert "def " + compat.CANARY.split("::")[1] in Path("tests/test_canary.py").read_text()
     assert capsys.readouterr().out.splitlines()[1:] == [
         "Python 3.11, oldest: passed: 7 passed",
         "Python 3.11, newest: passed: 7 passed",
