@@ -1,6 +1,5 @@
 """Blocks on a Dask cluster: the store of one process, also when a worker is killed."""
 
-import hashlib
 import os
 import signal
 import threading
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from dask_work import named, slowly, wrong
 from distributed import Client, LocalCluster
+from stored_files import digests
 from tiny import make_model, reseed
 
 from scdiff_augment.sampling import sample_to_store as block_sampling
@@ -31,11 +31,6 @@ def client():
     ):
         patch.undo()
         yield client
-
-
-def content(folder):
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).digest() for p in files}
 
 
 def kill_one(client):
@@ -88,7 +83,7 @@ def test_the_store_is_that_of_one_process(client, counts, tmp_path, monkeypatch,
         killer.join()
         client.wait_for_workers(2, timeout=60)
         assert set(client.run(os.getpid).values()) != before
-    assert content(shared) == content(alone)
+    assert digests(shared) == digests(alone)
 
 
 class KilledWorker(Exception):

@@ -1,6 +1,5 @@
 """Stores that are written block by block: the same cells however often they are begun."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pytest
 from scipy import sparse
+from stored_files import digests
 from tiny import make_model
 
 from scdiff_augment import LatentDiffusion
@@ -35,15 +35,6 @@ def small(monkeypatch):
     """Blocks of 16 cells, chunks of 500 values."""
     monkeypatch.setattr(block_sampling, "cells_per_block", lambda n_genes: 16)
     monkeypatch.setattr(cell_store, "ENTRIES", 500)
-
-
-def digests(folder):
-    """Every file of a store, with the hash of its content."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 def stopping_after(monkeypatch, n_blocks):
