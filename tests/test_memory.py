@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import psutil
 import pytest
 from scipy import sparse
 from tiny import make_model, make_sampler
@@ -46,8 +47,7 @@ def test_a_hundred_thousand_dense_cells_are_refused_with_the_number(counts, room
 
 def test_limits_of_a_container_count(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "GROUP", tmp_path)
-    free = memory.available_memory()
-    assert free is None or free > 0
+    assert memory.available_memory() == pytest.approx(psutil.virtual_memory().available, rel=0.2)
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
     assert memory.available_memory() == 600

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
+
+import psutil
 
 GROUP = Path("/sys/fs/cgroup")
 """Where Linux keeps the limits of a container, or of a job on a cluster."""
 
 
-def available_memory() -> int | None:
-    """Return how many bytes this process may still take, as far as the system says so."""
-    found = []
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    except OSError:
-        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+def available_memory() -> int:
+    """Return how many bytes this process may still take."""
+    free = int(psutil.virtual_memory().available)
     try:
         limit, used = (int((GROUP / f"memory.{k}").read_text()) for k in ("max", "current"))
-        found.append(max(limit - used, 0))
     except (OSError, ValueError):  # no such limit
-        pass
-    return min(found, default=None)
+        return free
+    return min(free, max(limit - used, 0))
 
 
 def require_room(n_bytes: float, what: str, way_out: str) -> None:
@@ -44,7 +39,7 @@ def require_room(n_bytes: float, what: str, way_out: str) -> None:
         If it is more than is available.
     """
     free = available_memory()
-    if free is None or n_bytes <= free / 2:
+    if n_bytes <= free / 2:
         return
     told = f"{what} take about {_gb(n_bytes)}, and {_gb(free)} of memory are available. {way_out}"
     if n_bytes > free:
