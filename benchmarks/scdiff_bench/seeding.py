@@ -1,4 +1,4 @@
-"""Seeds of libraries that draw from global generators."""
+"""scvi-tools, which draws from global generators and reports to the terminal: seeded and quiet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+
+SCVI_TRAINING = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
+"""Keywords of its `train`."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
-from scdiff_bench.seeding import scvi_seeded
+from scdiff_bench.seeding import SCVI_TRAINING, scvi_seeded
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from scdiff_augment.expression.kinds import denormalise
@@ -75,17 +75,10 @@ class ScanviClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If counts cannot be recovered from X.
         """
-        cells = _counts(X, np.asarray(y).astype(str))
-        train = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
+        cells = counted(X, np.asarray(y).astype(str))
         with scvi_seeded(self.random_state):
-            from scvi.model import SCANVI, SCVI
-
-            SCVI.setup_anndata(cells, labels_key="label")
-            model = SCVI(cells, n_latent=self.n_latent, gene_likelihood="nb")
-            model.train(max_epochs=self.epochs, **train)
-            labelled = SCANVI.from_scvi_model(model, unlabeled_category=UNKNOWN, labels_key="label")
-            labelled.train(max_epochs=self.label_epochs, **train)
-        self.model_, self.classes_ = labelled, np.unique(y)
+            self.model_ = trained(cells, self.epochs, self.label_epochs, n_latent=self.n_latent)
+        self.classes_ = np.unique(y)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -117,18 +110,33 @@ class ScanviClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Probabilities.
         """
         with scvi_seeded(self.random_state):
-            found = self.model_.predict(_counts(X, np.full(len(X), UNKNOWN)), soft=True)
+            found = self.model_.predict(counted(X, np.full(len(X), UNKNOWN)), soft=True)
         return found[self.classes_.astype(str)].to_numpy(dtype=np.float64)
 
 
-def _counts(X: Any, labels: Any) -> ad.AnnData:
-    """Return counts with their labels, as scvi-tools takes them."""
+def counted(X: Any, labels: Any, batches: Any = None) -> ad.AnnData:
+    """Return counts with labels, and batches, as scvi-tools takes them."""
     parts = denormalise(X)
     if parts.kind == "real":
         raise ValueError(
             "scANVI models counts, and counts cannot be recovered from X. Give the benchmark a "
-            "layer with counts, or leave the classifier scanvi out."
+            "layer with counts, or leave scanvi out."
         )
     found = ad.AnnData(parts.values)
-    found.obs["label"] = labels
+    found.obs["label"] = labels.astype(str)
+    if batches is not None:
+        found.obs["batch"] = batches.astype(str)
     return found
+
+
+def trained(cells: ad.AnnData, epochs: int, label_epochs: int, **parameters: Any) -> Any:
+    """Train scVI, with parameters of its own, then scANVI; batches are told apart if there are."""
+    from scvi.model import SCANVI, SCVI
+
+    batch_key = "batch" if "batch" in cells.obs else None
+    SCVI.setup_anndata(cells, batch_key=batch_key, labels_key="label")
+    model = SCVI(cells, gene_likelihood="nb", **parameters)
+    model.train(max_epochs=epochs, **SCVI_TRAINING)
+    labelled = SCANVI.from_scvi_model(model, unlabeled_category=UNKNOWN, labels_key="label")
+    labelled.train(max_epochs=label_epochs, **SCVI_TRAINING)
+    return labelled

@@ -7,7 +7,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
-from scdiff_bench.seeding import scvi_seeded
+from scdiff_bench.seeding import SCVI_TRAINING, scvi_seeded
 from scdiff_bench.strategies.resamplers import missing_cells
 
 from scdiff_augment.expression.kinds import denormalise, normalise
@@ -89,13 +89,12 @@ class ScviOversampler:
 
         adata = ad.AnnData(counts)
         adata.obs["label"] = y
-        train = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
         SCVI.setup_anndata(adata, labels_key="label" if self.labelled else None)
         model = SCVI(adata, n_latent=self.n_latent, gene_likelihood="nb")
-        model.train(max_epochs=self.epochs, **train)
+        model.train(max_epochs=self.epochs, **SCVI_TRAINING)
         if self.labelled:
             model = SCANVI.from_scvi_model(model, unlabeled_category="unknown", labels_key="label")
-            model.train(max_epochs=self.label_epochs, **train)
+            model.train(max_epochs=self.label_epochs, **SCVI_TRAINING)
         drawn = model.posterior_predictive_sample(adata, indices=rows)
         dense = drawn.todense() if hasattr(drawn, "todense") else drawn
         return np.asarray(dense, dtype=np.float32).reshape(len(rows), -1)

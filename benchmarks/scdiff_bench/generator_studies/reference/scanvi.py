@@ -7,16 +7,12 @@ from typing import Any
 import anndata as ad
 import numpy as np
 from numpy.typing import NDArray
+from scdiff_bench.classifiers.scanvi import UNKNOWN, counted, trained
 from scdiff_bench.generator_studies.reference.folds import Fold
-from scdiff_bench.seeding import scvi_seeded
-
-from scdiff_augment.expression.kinds import denormalise
+from scdiff_bench.seeding import SCVI_TRAINING, scvi_seeded
 
 EPOCHS, LABEL_EPOCHS, QUERY_EPOCHS = 200, 20, 100
 """Passes over the cells: of scVI, of scANVI after it, and of the query after both."""
-
-UNKNOWN = "unknown"
-"""Label of cells whose type is to be found."""
 
 
 def scanvi_calls(fold: Fold, seed: int, *, surgery: bool) -> NDArray[Any]:
@@ -42,40 +38,21 @@ def scanvi_calls(fold: Fold, seed: int, *, surgery: bool) -> NDArray[Any]:
     unknown = np.full(len(fold.test_X), UNKNOWN)
     with scvi_seeded(seed):
         if not surgery:
-            model = _trained(_cells(fold.X, fold.y, fold.batch))
-            return np.asarray(model.predict(_cells(fold.test_X, unknown, batches)))
+            model = _trained(counted(fold.X, fold.y, fold.batch))
+            return np.asarray(model.predict(counted(fold.test_X, unknown, batches)))
         there = ~fold.inside
-        model = _trained(_cells(fold.X[there], fold.y[there], fold.batch[there]))
+        model = _trained(counted(fold.X[there], fold.y[there], fold.batch[there]))
         own, here = fold.X[fold.inside], fold.y[fold.inside]
         labels = np.append(np.where(np.isin(here, fold.y[there]), here, UNKNOWN), unknown)
-        query = _cells(
+        query = counted(
             np.vstack([own, fold.test_X]), labels, np.append(fold.batch[fold.inside], batches)
         )
         adapted = type(model).load_query_data(query, model)
-        adapted.train(max_epochs=QUERY_EPOCHS, plan_kwargs={"weight_decay": 0.0}, **_quiet())
+        adapted.train(max_epochs=QUERY_EPOCHS, plan_kwargs={"weight_decay": 0.0}, **SCVI_TRAINING)
         return np.asarray(adapted.predict(query))[len(own) :]
 
 
-def _cells(X: NDArray, labels: NDArray, batches: NDArray) -> ad.AnnData:
-    found = ad.AnnData(denormalise(X).values)
-    found.obs["label"], found.obs["batch"] = labels.astype(str), batches.astype(str)
-    return found
-
-
 def _trained(cells: ad.AnnData) -> Any:
-    from scvi.model import SCANVI, SCVI
-
-    SCVI.setup_anndata(cells, batch_key="batch", labels_key="label")
     # Layer normalisation and covariates in the encoder are what query surgery needs (Lotfollahi).
-    model = SCVI(
-        cells, gene_likelihood="nb", use_layer_norm="both", use_batch_norm="none",
-        encode_covariates=True,
-    )  # fmt: skip
-    model.train(max_epochs=EPOCHS, **_quiet())
-    labelled = SCANVI.from_scvi_model(model, unlabeled_category=UNKNOWN, labels_key="label")
-    labelled.train(max_epochs=LABEL_EPOCHS, **_quiet())
-    return labelled
-
-
-def _quiet() -> dict[str, Any]:
-    return {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
+    surgery = {"use_layer_norm": "both", "use_batch_norm": "none", "encode_covariates": True}
+    return trained(cells, EPOCHS, LABEL_EPOCHS, **surgery)
