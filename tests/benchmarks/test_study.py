@@ -277,7 +277,7 @@ def test_labels_and_titles_are_text_on_pages_and_in_tables(start, make_anndata, 
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///none"]
+    "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///proc/none"]
 )
 def test_an_unreachable_mlflow_loses_nothing(start, tmp_path, capsys, monkeypatch, address):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
