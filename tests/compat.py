@@ -33,8 +33,15 @@ MINORS = (11, 12, 13, 14)
 OLDEST = "3.11"
 """The only Python for which the oldest versions of all libraries exist."""
 
-CANARY = "tests/test_canary.py::test_results_are_those_on_record"
-"""Not run with the oldest libraries: torch 2.4 draws other random numbers than those on record."""
+FIGURES = (
+    "tests/test_canary.py::test_results_are_those_on_record",
+    "tests/test_readme.py::test_blocks_print_what_the_readme_says_and_new_cells_win",
+)
+"""Tests of numbers on record, which are not run with the oldest libraries.
+
+torch 2.4 draws other random numbers, and scikit-learn 1.7 weights the classes of a forest otherwise
+than 1.9: README's first forest finds .59 of the rare types with the one and .84 with the other.
+"""
 
 SETS = ("oldest", "newest", "resolved")
 
@@ -189,7 +196,7 @@ def _one(
             return f"skipped, pip takes the versions of {file.relative_to(ROOT)}, torch aside", None
         print("newer than tested:", ", ".join(f"{k} {v}" for k, v in other.items()), flush=True)
     if libraries == "oldest":
-        arguments = [*arguments, "--deselect", CANARY]
+        arguments = [*arguments, *(f"--deselect={test}" for test in FIGURES)]
     passed, last = tested(environment(python, version, libraries, file), arguments)
     return ("passed: " if passed else "FAILED: ") + last, passed
 

@@ -95,10 +95,10 @@ def marker_dotplot(
     ax = style.axes(ax, 2.6 + 0.27 * len(genes), 1.2 + 0.24 * places[-1])
     x, y = np.meshgrid(np.arange(len(genes)), places)
     dots = ax.scatter(
-        x,
-        y,
-        s=LARGEST * share,
-        c=mean,
+        x.ravel(),
+        y.ravel(),
+        s=LARGEST * share.ravel(),
+        c=mean.ravel(),
         cmap=cmap,
         vmin=0,
         vmax=1 if scale else None,

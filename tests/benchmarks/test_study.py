@@ -276,6 +276,7 @@ def test_labels_and_titles_are_text_on_pages_and_in_tables(start, make_anndata, 
     assert set(pd.read_csv(PAGE.with_name("table.csv"))["dataset"]) == {"'@toy<b>"}
 
 
+@pytest.mark.filterwarnings("ignore:The filesystem tracking backend:FutureWarning")  # MLflow 3.7
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "file:///proc/none"]
 )
