@@ -107,6 +107,10 @@ def write(model: SavedModel, path: Path, *, overwrite: bool) -> None:
         "codec": {"class": type(model.codec).__name__, **codec_meta},
         "denoiser": denoiser_meta,
         "conditions": conditions,
+        "guidance": [
+            {name: scales.tolist() for name, scales in found.items()}
+            for found in model.conditions.guidance.values()
+        ],
         "history": model.history,
         "training_hash": digest(model.training_hashes),
     }
@@ -158,6 +162,8 @@ def read(path: Path) -> SavedModel:
             within(tensors, f"condition{i}."),
             tensors[f"genes{i}"],
         )
+    for scales in description.get("guidance", []):  # models of before had one scale for all
+        conditions.guidance[frozenset(scales)] = {k: torch.tensor(v) for k, v in scales.items()}
     genes = description["genes"]
     return SavedModel(
         parameters,

@@ -96,7 +96,7 @@ Guidance = Annotated[
         "--scale",
         metavar="NUMBER|NAME=NUMBER",
         help="Guidance scale of all conditions, or of one; larger values make cells more typical "
-        "of their class. May be repeated. [default: 1.25]",
+        "of their class. May be repeated. [default: found from the training cells]",
     ),
 ]
 Interval = Annotated[
@@ -199,10 +199,10 @@ def _number_or_auto(text: str, option: str, least: int) -> int | str:
     return int(text)
 
 
-def parse_scales(texts: list[str], conditions: list[str], default: float) -> dict[str, float]:
+def parse_scales(texts: list[str], conditions: list[str]) -> dict[str, float]:
     """Guidance scale of each condition, from texts such as "1.5" and "cell_type=2".
 
-    `default` applies to conditions without a scale.
+    Conditions without one are left out.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def parse_scales(texts: list[str], conditions: list[str], default: float) -> dic
             common.append(value)
     if common and not conditions:
         raise ValueError("--scale needs conditions, but none are requested. Add --where or --each.")
-    return {name: named.get(name, *(common or [default])) for name in conditions}
+    return {**dict.fromkeys(conditions, common[0]), **named} if common else named
 
 
 def sampler_parameters(sampler: Sampler | None, n_steps: int | None) -> dict[str, object]:

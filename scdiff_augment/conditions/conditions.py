@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -75,10 +75,35 @@ class Conditions(Mapping[str, NDArray]):
     Attributes
     ----------
     learnt : dict of str to LearntCondition
+    guidance : dict of frozenset to dict of str to Tensor of shape (n_classes,)
+        For conditions that were calibrated together, by their names: the guidance scale of each
+        class of each.
     """
 
     def __init__(self) -> None:
         self.learnt: dict[str, LearntCondition] = {}
+        self.guidance: dict[frozenset[str], dict[str, Tensor]] = {}
+
+    def __copy__(self) -> Conditions:
+        new = Conditions()
+        new.learnt, new.guidance = dict(self.learnt), dict(self.guidance)
+        return new
+
+    def learn(self, name: str, condition: LearntCondition) -> None:
+        """Take a condition in; what was calibrated with an earlier one of this name is void."""
+        self.learnt[name] = condition
+        self.guidance = {names: k for names, k in self.guidance.items() if name not in names}
+
+    def calibrated(self, names: Collection[str]) -> dict[str, Tensor]:
+        """Return scales that were found for these conditions, or for the fewest that hold them.
+
+        Where they were never calibrated together, those of each by itself, as far as there are any.
+        """
+        known = sorted((k for k in self.guidance if k >= {*names}), key=len)
+        if known:
+            return {name: self.guidance[known[0]][name] for name in names}
+        alone = {name: self.guidance.get(frozenset([name])) for name in names}
+        return {name: scales[name] for name, scales in alone.items() if scales is not None}
 
     def __getitem__(self, name: str) -> NDArray:
         return self.learnt[name].classes

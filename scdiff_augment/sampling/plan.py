@@ -22,7 +22,7 @@ from scdiff_augment.diffusion.guidance import Condition, guide
 from scdiff_augment.diffusion.samplers import SAMPLERS
 from scdiff_augment.expression.scales import Scale
 
-from .requests import Request
+from .requests import Guidance, Request
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class SamplingPlan:
         What classes have of their own in each gene, by condition.
     combined_effects : mapping of str to Tensor of shape (n_rows, n_genes)
         What combinations with another condition have beyond that, by condition.
-    guidance : mapping of str to float
-        Weight of each condition's gradient.
+    guidance : mapping of str to float or Tensor of shape (n_classes,)
+        Weight of each condition's gradient, or of each of its classes.
     interval : (low, high) or None
         Noise levels between which the gradients act.
     sigmas : Tensor of shape (n_steps + 1,)
@@ -65,7 +65,7 @@ class SamplingPlan:
     scale: Scale
     classifiers: Mapping[str, LatentClassifier]
     gene_effects: Mapping[str, Tensor]
-    guidance: Mapping[str, float]
+    guidance: Mapping[str, Guidance]
     interval: tuple[float, float] | None
     sigmas: Tensor
     sampler: str
@@ -91,7 +91,8 @@ class SamplingPlan:
             noisy = centre + highest * self.spread * noise
             z = SAMPLERS[self.sampler](model, noisy, self.sigmas, generator, self.spread)
         if not bool(torch.isfinite(z).all()):
-            asked = ", ".join(f"'{name}': {scale:g}" for name, scale in self.guidance.items())
+            largest = {name: float(torch.as_tensor(k).max()) for name, k in self.guidance.items()}
+            asked = ", ".join(f"'{name}': {scale:g}" for name, scale in largest.items())
             raise ValueError(
                 f"latents grew beyond all bounds under guidance_scale={{{asked}}}. Use a smaller "
                 f"guidance_scale (1 reproduces a class), or more n_steps."
@@ -112,6 +113,10 @@ class SamplingPlan:
             classifiers={k: copy.deepcopy(c).to(device) for k, c in self.classifiers.items()},
             gene_effects={name: table.to(device) for name, table in self.gene_effects.items()},
             combined_effects={name: t.to(device) for name, t in self.combined_effects.items()},
+            guidance={
+                name: k.to(device) if isinstance(k, Tensor) else k
+                for name, k in self.guidance.items()
+            },
             sigmas=self.sigmas.to(device),
             spread=self.spread.to(device),
         )
@@ -121,7 +126,11 @@ class SamplingPlan:
             Condition(
                 self.classifiers[name],
                 codes,
-                self.guidance[name] * request.steering.get(name, 1.0),
+                self._scale(name, codes) * request.steering.get(name, 1.0),
             )
             for name, codes in request.targets.items()
         ]
+
+    def _scale(self, name: str, codes: Tensor) -> float | Tensor:
+        scale = self.guidance[name]
+        return scale[codes] if isinstance(scale, Tensor) else scale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,14 @@ from scdiff_augment.conditions.conditions import Conditions, class_codes
 from scdiff_augment.conditions.effects_into import EffectsInto
 
 GUIDANCE = 1.25
-"""Guidance scale of `LatentDiffusion.sample`: with it, classifiers trained on other real cells
-call new cells what they were asked to be about as often as real ones. With 1, what the latent
-loses of a class is missing."""
+"""Guidance scale where none was found from the training cells (`calibration`). With it, classifiers
+called new cells of three data sets what they were asked to be about as often as real ones."""
+
+AUTO = "auto"
+"""Guidance scales from `calibration`."""
+
+Guidance = float | Tensor
+"""Weight of a condition's gradient: a number, or one for each class, (n_classes,)."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,9 @@ def resolve(
 
 
 def scales_of(
-    guidance_scale: float | Mapping[str, float], names: Sequence[str]
+    guidance_scale: float | str | Mapping[str, float | str], names: Sequence[str]
 ) -> dict[str, float]:
-    """Find the guidance scale of each condition; one that a mapping leaves out has `GUIDANCE`.
+    """Find the guidance scales that were given; conditions to be calibrated are not among them.
 
     Raises
     ------
@@ -141,20 +146,25 @@ def scales_of(
                 f"guidance_scale names {sorted(extra)}, but the conditions asked for are "
                 f"{list(names)}."
             )
-        scales = {name: float(guidance_scale.get(name, GUIDANCE)) for name in names}
+        given = {name: guidance_scale[name] for name in names if name in guidance_scale}
     else:
-        scales = dict.fromkeys(names, float(guidance_scale))
-    for name, scale in scales.items():
-        if not (np.isfinite(scale) and scale >= 0):
+        given = dict.fromkeys(names, guidance_scale)
+    scales = {}
+    for name, scale in given.items():
+        if scale == AUTO:
+            continue
+        if isinstance(scale, str) or not (np.isfinite(scale) and scale >= 0):
             raise ValueError(
-                f"guidance_scale must be at least 0 and finite, got {scale:g} for '{name}'."
+                f"guidance_scale must be at least 0 and finite, got {scale!r} for '{name}', or "
+                f"'{AUTO}'."
             )
+        scales[name] = float(scale)
     return scales
 
 
 def request_of(
     asked: Mapping[str, Tensor],
-    scales: Mapping[str, float],
+    off: Collection[str],
     conditions: Conditions,
     n_cells: int,
     start: Tensor | None = None,
@@ -165,8 +175,8 @@ def request_of(
     ----------
     asked : mapping of str to Tensor of shape (n_cells,)
         Class of each cell, by condition.
-    scales : mapping of str to float
-        Guidance scale of each condition; one of 0 does not steer.
+    off : collection of str
+        Conditions of guidance scale 0, which do not steer.
     conditions : Conditions
         Those that are known.
     n_cells : int
@@ -179,7 +189,7 @@ def request_of(
     ValueError
         If no group shows what a class would change.
     """
-    wanted = {name: codes for name, codes in asked.items() if scales[name] > 0}
+    wanted = {name: codes for name, codes in asked.items() if name not in off}
     targets, steering, combined, shift = dict(wanted), {}, {}, None
     for name, labels in wanted.items():
         effects = conditions.learnt[name].effects

@@ -122,8 +122,6 @@ def sample(
             )
         if each is not None:
             raise ValueError("--each cannot be combined with --start. Use --where with --start.")
-    from scdiff_augment.sampling.requests import GUIDANCE
-
     asked = parse_pairs(where or [], "--where")
     entries = _entries(model, n, each, start)
     chunked = writes_in_chunks(out, entries, stream, scheduler)
@@ -139,7 +137,7 @@ def sample(
         if each is not None:
             assert n is not None
             wanted |= _of_each(loaded, each, n, asked, model)
-        weights = options.parse_scales(scale, list(wanted), GUIDANCE)
+        weights = options.parse_scales(scale, list(wanted))
         loaded.set_params(**options.sampler_parameters(sampler, n_steps), device=device)
         more: dict[str, Any] = {"guidance_interval": interval}
         if temperature is not None:
