@@ -60,6 +60,8 @@ class Parameters:
         Another number of divisions for some of the sizes.
     scvi_draws : int
         Divisions for strategies that need scvi-tools, whose training takes minutes.
+    scvi_sizes : list of int
+        Those of the sizes that these are tried with.
     first : int
         Number of the first division. What is chosen by a study's results is chosen on others.
     least : int
@@ -86,6 +88,7 @@ class Parameters:
     draws: int = 5
     draws_of_size: dict[Any, Any] = field(default_factory=dict)
     scvi_draws: int = 5
+    scvi_sizes: list[Any] = field(default_factory=lambda: [0, 5])
     first: int = 0
     least: int = 15
     max_reference: int = 2000
@@ -128,8 +131,10 @@ class Parameters:
 
     def draws_of(self, n: int, strategy: str) -> int:
         """Return how many divisions a strategy is tried on with `n` cells of the type."""
-        draws = self.draws_of_size.get(n, self.draws)
-        return min(draws, self.scvi_draws) if STRATEGIES[strategy].needs else draws
+        draws: int = self.draws_of_size.get(n, self.draws)
+        if STRATEGIES[strategy].needs:
+            return min(draws, self.scvi_draws) if n in self.scvi_sizes else 0
+        return draws
 
 
 def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
