@@ -28,8 +28,8 @@ class Judge:
     name: str
     models: dict[str, Any]
 
-    def agreement(self, X: NDArray[np.float32], wanted: Labels) -> dict[str, float]:
-        """Return the share of cells that are called what they shall be.
+    def right(self, X: NDArray[np.float32], wanted: Labels) -> dict[str, NDArray[np.bool_]]:
+        """Say which cells are called what they shall be.
 
         Parameters
         ----------
@@ -40,12 +40,11 @@ class Judge:
 
         Returns
         -------
-        dict of str to float
+        dict of str to ndarray of bool, shape (cells,)
             By annotation, and ``"jointly"``: all of them at once.
         """
-        right = {name: model.predict(X) == wanted[name] for name, model in self.models.items()}
-        shares = {name: float(hits.mean()) for name, hits in right.items()}
-        return shares | {"jointly": float(np.logical_and.reduce(list(right.values())).mean())}
+        hits = {name: model.predict(X) == wanted[name] for name, model in self.models.items()}
+        return hits | {"jointly": np.logical_and.reduce(list(hits.values()))}
 
 
 def train_judge(

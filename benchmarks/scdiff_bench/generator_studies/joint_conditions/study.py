@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from scdiff_bench.messages import choose
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
-VERSION = 1
+VERSION = 2
 """Raised when the same unit gives other rows than before."""
 
 LIBRARIES = ("celltypist",)
@@ -37,7 +38,7 @@ class Parameters:
     conditions : list of str
         Annotations that are asked for at once: "cell_type", and columns of the data set.
     guidance_scales : list of float
-        Weights of the gradients to try.
+        Weights of the gradients to try, beside those that are found from the training cells.
     judges : list of str
         Classifiers that evaluate agreement.
     model : dict
@@ -142,6 +143,7 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
         labels_seen = {k: y[judging] for k, y in labels.items()}
         judge = train_judge(name, data.X[judging], labels_seen, data.genes.tolist(), seed)
         for (arm, scale), X in cells.items():
+            right = judge.right(X, wanted)
             rows.append(
                 {
                     "split": unit["split"],
@@ -152,7 +154,8 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
                     "n_judge": len(judging),
                     "n_held_out": len(held_out),
                     "combinations": len(np.unique(combined)),
-                    **{f"agrees_{k}": v for k, v in judge.agreement(X, wanted).items()},
+                    **{f"agrees_{k}": float(hits.mean()) for k, hits in right.items()},
+                    "by_combination": json.dumps(_by_combination(right["jointly"], groups)),
                     "spread": _spread(components.transform(X), groups) / real_spread,
                 }
             )
@@ -162,7 +165,10 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
 def _generate(
     unit: dict[str, Any], X: NDArray[np.float32], labels: Labels, wanted: Labels, seed: int
 ) -> dict[tuple[str, float], NDArray[np.float32]]:
-    """Cells without condition, with several at once by scale, and with their product as one."""
+    """Cells without condition, with several at once by scale, and with their product as one.
+
+    Scale 0 stands for those that are found from the training cells.
+    """
     backbone = make_model(unit["model"], seed).fit(X)
     n = len(next(iter(wanted.values())))
     several, one = copy.deepcopy(backbone), copy.deepcopy(backbone)
@@ -174,8 +180,17 @@ def _generate(
         # Copies have one random state: every scale starts from the same noise.
         chain = copy.deepcopy(several)
         found["several", scale] = chain.sample(wanted, n, guidance_scale=scale)
-    found["one", 1.0] = one.sample({"combination": joined(wanted)}, n)
+    found["found", 0.0] = copy.deepcopy(several).sample(wanted, n)
+    found["one", 0.0] = one.sample({"combination": joined(wanted)}, n)
     return found
+
+
+def _by_combination(right: NDArray[np.bool_], groups: NDArray[np.str_]) -> dict[str, list[int]]:
+    """Count the cells of each combination: those that are called right, and all."""
+    return {
+        str(name): [int(right[groups == name].sum()), int((groups == name).sum())]
+        for name in np.unique(groups)
+    }
 
 
 def _spread(z: NDArray, groups: NDArray[np.str_]) -> float:
