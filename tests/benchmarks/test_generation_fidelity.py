@@ -12,6 +12,8 @@ from scdiff_bench.generator_studies.fidelity.targets import RATIO, TARGETS, besi
 from scdiff_bench.generator_studies.plan import GeneratorStudy
 from tiny import TINY
 
+from scdiff_augment import LatentDiffusion
+
 RAW = {
     "name": "toy_fidelity",
     "title": "Toy fidelity",
@@ -276,6 +278,23 @@ def test_notes_change_no_unit(config, dataset, tmp_path):
     assert fidelity.annotate(changed.config, {"variant": "second"}) == {"note": "another"}
 
 
+def test_a_variant_may_draw_otherwise(units, dataset, monkeypatch):
+    asked = []
+    sample = LatentDiffusion.sample
+
+    def spied(self, conditions=None, n=None, **options):
+        asked.append((conditions is not None, options))
+        return sample(self, conditions, n, **options)
+
+    monkeypatch.setattr(LatentDiffusion, "sample", spied)
+    options = {"temperature": 0.7, "guidance_scale": 1}
+    unit = units["toy first draw 0"] | {"sampling": options}
+    fidelity.compute(unit, dataset, 0)
+    assert asked == [(False, {"temperature": 0.7}), (True, options)]
+    made = fidelity.Parameters(variants={"a": {**TINY, "sampling": options}})
+    assert made.variants["a"]["sampling"] == options
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -286,6 +305,10 @@ def test_notes_change_no_unit(config, dataset, tmp_path):
         ({"rare_n": [1]}, "rare_n=1 must be a whole number of at least 2"),
         ({"draws": 0}, "draws=0 must be at least 1"),
         ({"variants": {"a": {"encodr": "pca"}}}, "parameter of the generator 'encodr'"),
+        (
+            {"variants": {"a": {"sampling": {"temp": 1}}}},
+            "option of sampling in variant 'a' 'temp'",
+        ),
     ],
 )
 def test_parameters_are_checked_before_any_work(params, message):

@@ -14,11 +14,12 @@ from scdiff_bench.generator_studies.fidelity import metrics as figures
 from scdiff_bench.generator_studies.fidelity.cells import Parts, cut, matched, part, rare_types
 from scdiff_bench.generator_studies.models import check_model, make_model
 from scdiff_bench.generator_studies.parts import Arrays, Output, StudyConfig
+from scdiff_bench.messages import choose
 
 from scdiff_augment.metrics import telling_genes
 from scdiff_augment.metrics.intervals import prediction_interval
 
-VERSION = 1
+VERSION = 2
 """Raised when the same unit gives other rows than before."""
 
 LIBRARIES = ("celltypist",)
@@ -28,6 +29,9 @@ REAL = "real cells"
 
 DRAWN = 1000
 """Cells of each side that the pictures show."""
+
+SAMPLING = ("temperature", "guidance_scale")
+"""Options of `LatentDiffusion.sample` that a variant may set."""
 
 N_MARKERS = 2
 """Markers of each class in the dot plot."""
@@ -53,7 +57,8 @@ class Parameters:
         for memorisation.
     variants : dict of str to dict
         Parameters of the generator by the name of the variant; the first is the one pictured.
-        The key ``note`` says in a line what the variant tests; it changes no result.
+        The key ``note`` says in a line what the variant tests; it changes no result. The key
+        ``sampling`` holds options of `LatentDiffusion.sample`: "temperature", "guidance_scale".
     """
 
     draws: int = 2
@@ -75,6 +80,8 @@ class Parameters:
             if not isinstance((params or {}).get("note", ""), str):
                 raise ValueError(f"params: the note of variant {name!r} must be a line of text.")
             check_model(_model(params))
+            for key in _sampling(params):
+                choose(f"option of sampling in variant {name!r}", key, list(SAMPLING))
         for key in ("draws", "n_train", "n_score", "n_estimators"):
             if getattr(self, key) < 1:
                 raise ValueError(f"params: {key}={getattr(self, key)} must be at least 1.")
@@ -111,6 +118,7 @@ def units(config: StudyConfig, datasets: Sequence[Dataset]) -> list[dict[str, An
             )  # fmt: skip
             for i, (variant, params) in enumerate(p.variants.items()):
                 own = base | {"variant": variant, "model": _model(params)}
+                own |= {"sampling": _sampling(params)}
                 name = f"{data.name} {variant}"
                 found.append(
                     own | trees | {
@@ -145,15 +153,16 @@ def compute(unit: dict[str, Any], data: Dataset, seed: int) -> Output:
     model.fit(data.X[parts.train])
     if unit["kind"] == "rare":
         model.add_condition("label", data.y[parts.train])
-        cells = model.sample({"label": data.y[parts.real]})
+        cells = model.sample({"label": data.y[parts.real]}, **unit["sampling"])
         base["seconds"] = time.process_time() - start
         rows = figures.memorised(data, parts, cells, f"rare {unit['rare_n']}", unit["split"])
         return Output([base | row for row in rows])
-    new = model.sample(n=len(parts.real))
+    plain = {k: v for k, v in unit["sampling"].items() if k != "guidance_scale"}
+    new = model.sample(n=len(parts.real), **plain)
     base["seconds"] = time.process_time() - start
     real, _ = matched(data.y, parts)
     model.add_condition("label", data.y[parts.train])
-    by_name = model.sample({"label": data.y[real]})
+    by_name = model.sample({"label": data.y[real]}, **unit["sampling"])
     base["seconds_with_label"] = time.process_time() - start
     table = figures.natural(
         data.X[parts.real], new, data.X[parts.train], unit["split"], unit["n_estimators"]
@@ -245,4 +254,9 @@ def _markers(X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _model(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (params or {}).items() if key != "note"}
+    apart = ("note", "sampling")
+    return {key: value for key, value in (params or {}).items() if key not in apart}
+
+
+def _sampling(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    return dict((params or {}).get("sampling", {}))
