@@ -20,7 +20,7 @@ from scdiff_augment import LatentDiffusion
 from scdiff_augment.expression.kinds import depth_normalised
 from scdiff_augment.metrics import mmd, r2_top_genes
 
-VERSION = 1
+VERSION = 2
 """Raised when the same unit gives other rows than before."""
 
 TYPE = "cell_type"
