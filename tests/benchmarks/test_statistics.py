@@ -53,6 +53,30 @@ def test_the_interval_is_that_of_nadeau_and_bengio():
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
 
 
+def test_draws_of_few_training_cells_share_a_quarter_at_most():
+    values = np.array([0.02, 0.05, -0.01, 0.03])
+    half = corrected_interval(values, n_test=100, n_train=100, subsampled=True)
+    quarter = corrected_interval(values, n_test=25, n_train=100)
+    assert half == quarter
+    assert corrected_interval(values, 10, 100, subsampled=True) == corrected_interval(
+        values, 10, 100
+    )
+    small = rope_probabilities(values, 100, 100, subsampled=True)
+    assert small == rope_probabilities(values, 25, 100)
+
+
+@pytest.mark.parametrize("shared", [0.1, 0.2])
+def test_intervals_hold_the_truth_where_draws_share_as_much_as_was_simulated(shared):
+    """Draws of a data set have a part in common, as they had in ``docs/measure_coverage.py``."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        draws = rng.normal(0.0, 1.0, 6) + rng.normal(0.0, np.sqrt(shared))
+        found = corrected_interval(draws, 50, 50, subsampled=True)
+        held += found.low <= 0 <= found.high
+    assert 0.94 <= held / 2000 <= 0.99
+
+
 def test_one_fold_has_no_interval():
     found = corrected_interval([0.5], 1, 1)
     assert found.mean == 0.5

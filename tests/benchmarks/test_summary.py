@@ -95,7 +95,7 @@ def test_intervals_are_of_the_pool_that_training_cells_are_drawn_from(summarise)
     sign = 1 if contrast.strategy == "pca_smote" else -1
     differences = sign * (wide["pca_smote"] - wide["class_weight"])
     n_test, n_pool = rows["n_test"].iloc[0], rows["n_pool"].iloc[0]
-    expected = corrected_interval(differences, n_test, n_pool)
+    expected = corrected_interval(differences, n_test, n_pool, subsampled=True)
     assert (contrast.difference.low, contrast.difference.high) == pytest.approx(
         (expected.low, expected.high)
     )

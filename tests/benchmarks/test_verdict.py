@@ -44,6 +44,7 @@ def rows(scores, rare_sets=("",), n=None, **more):
                         "log_loss": -v,
                         "n_test": 40,
                         "n_pool": 100,
+                        "n_train": 100,
                     }
                 )
     return pd.DataFrame(found).assign(**more).astype({"n": "Int64"})

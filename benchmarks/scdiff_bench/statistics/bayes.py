@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from baycomp.single import Posterior
 from numpy.typing import ArrayLike
+from scdiff_bench.statistics.contrasts import variance_of_mean
 
 
 class Rope(NamedTuple):
@@ -23,21 +24,29 @@ class Rope(NamedTuple):
     better: float
 
 
-def rope_probabilities(gains: ArrayLike, n_test: float, n_train: float, rope: float = 0.01) -> Rope:
+def rope_probabilities(
+    gains: ArrayLike,
+    n_test: float,
+    n_train: float,
+    rope: float = 0.01,
+    *,
+    subsampled: bool = False,
+) -> Rope:
     """Return the probabilities that a strategy is worse, practically the same, or better.
 
-    The posterior of the mean gain is a t distribution with the variance of Nadeau and Bengio,
-    as in the corrected interval. baycomp's own shortcut allows for cross-validation alone, where
-    the two are the same.
+    The posterior of the mean gain is a t distribution with the variance of the corrected interval.
+    baycomp's own shortcut allows for cross-validation alone, where the two are the same.
 
     Parameters
     ----------
     gains : array, shape (J,)
         One paired gain per fold; above 0 is better.
     n_test, n_train : float
-        Cells in a test set, and real cells in a training set.
+        Cells in a test set, and cells outside it.
     rope : float, default=0.01
         Half the width of the region of practical equivalence, in the unit of the score.
+    subsampled : bool, default=False
+        Whether each fold trains on a part of the cells outside its test set.
 
     Returns
     -------
@@ -52,6 +61,6 @@ def rope_probabilities(gains: ArrayLike, n_test: float, n_train: float, rope: fl
     values = np.asarray(gains, dtype=float)
     if len(values) < 2:
         return Rope(float("nan"), float("nan"), float("nan"))
-    variance = (1 / len(values) + n_test / n_train) * values.var(ddof=1)
+    variance = variance_of_mean(values, n_test, n_train, subsampled=subsampled)
     posterior = Posterior(values.mean(), variance, len(values) - 1, rope)
     return Rope(*(float(p) for p in posterior.probs()))

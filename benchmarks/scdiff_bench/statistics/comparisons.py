@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.statistics.bayes import Rope, rope_probabilities
-from scdiff_bench.statistics.contrasts import Interval, corrected_interval
+from scdiff_bench.statistics.contrasts import Interval, corrected_interval, pool_of
 from scdiff_bench.statistics.donor_bootstrap import donor_interval
 
 BEST_BASELINE = "best baseline"
@@ -168,11 +168,10 @@ class _Context:
 def _contrast(context: _Context, strategy: str, reference: str) -> Contrast:
     """Compare two columns on the folds that all strategies have."""
     wide, done, score = context.wide, context.done, context.score
-    # Cutting types is part of what is judged: it starts from all cells outside the test set.
-    pool = done["n_pool"] if "n_pool" in done else done["n_train"]
-    n_test, n_train = float(done["n_test"].mean()), float(pool.mean())
+    n_test, n_train = float(done["n_test"].mean()), float(pool_of(done).mean())
+    subsampled = bool(done["n_train"].mean() < n_train)
     difference = wide[strategy] - wide[reference]
-    interval = corrected_interval(difference, n_test, n_train)
+    interval = corrected_interval(difference, n_test, n_train, subsampled=subsampled)
     sign = 1 if SCORES[score].higher_is_better else -1
     donors = None
     if context.confusion_counts is not None and len(context.confusion_counts):
@@ -190,7 +189,7 @@ def _contrast(context: _Context, strategy: str, reference: str) -> Contrast:
         reference,
         interval,
         sign * interval.mean > 0 if interval.clear else None,
-        rope_probabilities(sign * difference, n_test, n_train, ROPE),
+        rope_probabilities(sign * difference, n_test, n_train, ROPE, subsampled=subsampled),
         gap_recovered(wide, strategy, sign) if reference == BEST_BASELINE else float("nan"),
         donors,
     )

@@ -11,7 +11,7 @@ from scdiff_bench.config.study import Config
 from scdiff_bench.evaluation.scores import SCORES
 from scdiff_bench.statistics.bayes import Rope, rope_probabilities
 from scdiff_bench.statistics.comparisons import ROPE, out_of_fold_best
-from scdiff_bench.statistics.contrasts import Interval, corrected_interval
+from scdiff_bench.statistics.contrasts import Interval, corrected_interval, pool_of
 
 SETTING = ["dataset", "n"]
 
@@ -106,12 +106,15 @@ def verdicts(config: Config, rows: pd.DataFrame) -> list[Verdict]:
             continue
         sign = 1 if SCORES[config.main_score].higher_is_better else -1
         augmented, plain = (_side(wide, side, sign) for side in (generative, baselines))
-        n_test, n_train = float(part["n_test"].mean()), float(_pool(part).mean())
+        n_test, n_train = float(part["n_test"].mean()), float(pool_of(part).mean())
+        subsampled = bool(part["n_train"].mean() < n_train)
         lead, rope = Interval(float("nan"), float("nan"), float("nan"), len(wide)), _UNKNOWN
         if augmented and plain:
             difference = augmented[1] - plain[1]
-            lead = corrected_interval(difference, n_test, n_train)
-            rope = rope_probabilities(sign * difference, n_test, n_train, ROPE)
+            lead = corrected_interval(difference, n_test, n_train, subsampled=subsampled)
+            rope = rope_probabilities(
+                sign * difference, n_test, n_train, ROPE, subsampled=subsampled
+            )
         found.append(
             Verdict(
                 str(dataset),
@@ -129,10 +132,6 @@ def verdicts(config: Config, rows: pd.DataFrame) -> list[Verdict]:
 
 
 _UNKNOWN = Rope(float("nan"), float("nan"), float("nan"))
-
-
-def _pool(part: pd.DataFrame) -> pd.Series:
-    return part["n_pool"] if "n_pool" in part else part["n_train"]
 
 
 def scores_of(part: pd.DataFrame, score: str) -> pd.DataFrame:
