@@ -66,6 +66,12 @@ def test_defaults_are_filled_in():
             "Strategy 'smote' has no parameter 'k_neighbours'. Did you mean 'k_neighbors'",
         ),
         ({"strategies": [{"name": "smote", "shares": [0]}]}, "must be a list of numbers > 0"),
+        ({"strategies": [{"name": "smote", "sets": 0}]}, "must be a whole number of at least 1"),
+        ({"strategies": [{"name": "class_weight", "sets": 3}]}, "it draws no cells"),
+        (
+            {"strategies": [{"name": "smote", "sets": 3, "thresholds": True}]},
+            "thresholds are tuned for one set",
+        ),
         ({"strategies": [{"name": "smote", "thresholds": 1}]}, "must be true or false"),
         (
             {"strategies": [{"name": "class_weight_thresholds", "thresholds": True}]},

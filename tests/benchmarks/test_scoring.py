@@ -13,7 +13,7 @@ from scdiff_bench.running.runner import load_datasets, make_units
 from scdiff_bench.strategies import catalogue as strategies
 from scdiff_bench.strategies.catalogue import Entry, Strategy, build_strategy
 from scdiff_bench.tracking.models import save_generators, saved_generators
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from scdiff_augment import LatentDiffusion
@@ -39,6 +39,32 @@ def test_thresholds_without_a_sampler_are_those_of_the_estimator(make_config, da
     train, test = unit.fold.train, unit.fold.test
     called = tuned.fit(dataset.X[train], dataset.y[train]).predict(dataset.X[test])
     assert row["macro_f1"] == pytest.approx(f1_score(dataset.y[test], called, average="macro"))
+
+
+def test_classifiers_of_several_sets_are_averaged(make_config, dataset):
+    strategies_ = [
+        "smote",
+        {"name": "smote", "sets": 3},
+        {"name": "smote", "sets": 1, "label": "o"},
+    ]
+    config = make_config(strategies=strategies_, classifiers=["random_forest"], split=DRAW)
+    one, three, other = make_units(config, load_datasets(config))
+    assert three.spec.label == "smote_mean_of_3"
+    assert len({one.key, three.key, other.key}) == 3
+    rows = [units.run_unit(unit)["rows"][0] for unit in (one, three, other)]
+    assert rows[0]["log_loss"] == rows[2]["log_loss"]
+    X, y, (X_test, y_test) = three.cells()
+    probability = 0
+    for number in range(3):
+        sampler = three.build(number).sampler
+        assert (sampler.random_state == three.seed) == (number == 0)
+        model, _ = build_classifier("random_forest", False, three.seed, dataset.genes)
+        probability = probability + model.fit(*sampler.fit_resample(X, y)).predict_proba(X_test) / 3
+    called = model.classes_[probability.argmax(axis=1)]
+    assert rows[1]["macro_f1"] == pytest.approx(f1_score(y_test, called, average="macro"))
+    loss = log_loss(y_test, probability, labels=model.classes_)
+    assert rows[1]["log_loss"] == pytest.approx(loss, rel=1e-4)
+    assert rows[1]["n_synthetic"] == rows[0]["n_synthetic"]
 
 
 def test_thresholds_after_a_sampler_are_tuned_on_cells_it_has_not_seen(make_config, dataset):

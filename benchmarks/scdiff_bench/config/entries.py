@@ -11,7 +11,7 @@ from typing import Any
 from scdiff_bench.data.datasets import DATASETS
 from scdiff_bench.evaluation.splits import SPLITS
 from scdiff_bench.messages import choose
-from scdiff_bench.strategies.catalogue import STRATEGIES, check_params
+from scdiff_bench.strategies.catalogue import STRATEGIES, build_strategy, check_params
 
 SAMPLING_STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
 
@@ -44,6 +44,9 @@ class StrategySpec:
     draws : int or None
         Repeats of the split in which it is run, the first ones; None for all. For a negative
         control, whose mean needs less precision than what is compared.
+    sets : int
+        Times that cells are drawn, each from a seed of its own; a classifier is trained on each
+        set, and their probabilities are averaged.
     """
 
     label: str
@@ -52,6 +55,7 @@ class StrategySpec:
     thresholds: bool = False
     share: float = 1.0
     draws: int | None = None
+    sets: int = 1
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -101,7 +105,7 @@ def dataset_of(entry: Any, folder: Path) -> DatasetSpec:
     )
 
 
-STRATEGY_KEYS = ("name", "label", "params", "thresholds", "shares", "draws")
+STRATEGY_KEYS = ("name", "label", "params", "thresholds", "shares", "draws", "sets")
 
 
 def strategies_of(entry: Any) -> list[StrategySpec]:
@@ -147,6 +151,19 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
                 f"draws={draws} of strategy {name!r}: strategies are compared on the same folds; "
                 f"only the negative control 'null' may have fewer. Leave the key out."
             )
+    sets = whole(f"sets of strategy {name!r}", entry.get("sets", 1), 1)
+    if sets > 1 and build_strategy(name, "auto", 0, dict(params)).sampler is None:
+        raise ValueError(
+            f"sets={sets} of strategy {name!r}: it draws no cells, so that every set would be the "
+            f"same. Leave the key out."
+        )
+    if sets > 1 and thresholds:
+        raise ValueError(
+            f"sets={sets} of strategy {name!r}: thresholds are tuned for one set. Leave out either "
+            f"key."
+        )
+    if sets > 1:
+        label = f"{label}_mean_of_{sets}"
     return [
         StrategySpec(
             label if share == 1 else f"{label}_x{share:g}",
@@ -155,6 +172,7 @@ def strategies_of(entry: Any) -> list[StrategySpec]:
             thresholds,
             float(share),
             draws,
+            sets,
         )
         for share in shares
     ]

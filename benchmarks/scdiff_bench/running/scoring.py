@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from scdiff_bench.data.datasets import Dataset
 from scdiff_bench.evaluation.scores import score
 from scdiff_bench.evaluation.splits import Fold
 from scdiff_bench.strategies.registry import Strategy
+from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import confusion_matrix, f1_score
@@ -116,6 +118,8 @@ class Judge:
         Training cells after resampling.
     test : tuple of ndarray
         Test cells and their labels.
+    others : list of tuple of ndarray
+        Further resampled sets: a classifier is trained on each, and probabilities are averaged.
     """
 
     unit: Case
@@ -123,6 +127,7 @@ class Judge:
     X: Any
     y: Any
     test: tuple[Any, Any]
+    others: Sequence[tuple[Any, Any]] = ()
     _fitted: dict[str, Any] = field(default_factory=dict)
     _out_of_fold: dict[str, Any] = field(default_factory=dict)
     _projected: dict[int, Any] = field(default_factory=dict)
@@ -146,10 +151,11 @@ class Judge:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             chosen = self._choose(name, tuned)
-            model, weighted, seconds_fit = self._fit(name, chosen.setting)
+            models, weighted, seconds_fit = self._fit(name, chosen.setting)
+            model = models[0]
             seconds_fit += chosen.seconds
             start = time.perf_counter()
-            log_p = log_proba(model, X_test)
+            log_p = _mean_log_proba(models, X_test)
             seconds_predict = time.perf_counter() - start
             weights, seconds_resample = chosen.weights, chosen.seconds_resample
             called = model.classes_[np.argmax(log_p + weights, axis=1)]
@@ -171,14 +177,17 @@ class Judge:
         counts[0]["bins"] = [[None if np.isnan(v) else float(v) for v in b] for b in bins]
         return Judgement(row, classes, counts, seconds_resample)
 
-    def _fit(self, name: str, setting: Record) -> tuple[Any, bool, float]:
+    def _fit(self, name: str, setting: Record) -> tuple[list[Any], bool, float]:
         key = json.dumps([name, setting], sort_keys=True)
         if key not in self._fitted:
             start = time.perf_counter()
-            model, weighted = self._build(name)
-            self._train(model.set_params(**setting), self.X, self.y)
-            self._fitted[key] = (model, weighted, time.perf_counter() - start)
-        found: tuple[Any, bool, float] = self._fitted[key]
+            models, weighted = [], False
+            for X, y in [(self.X, self.y), *self.others]:
+                model, weighted = self._build(name)
+                self._train(model.set_params(**setting), X, y)
+                models.append(model)
+            self._fitted[key] = (models, weighted, time.perf_counter() - start)
+        found: tuple[list[Any], bool, float] = self._fitted[key]
         return found
 
     def _train(self, model: Any, X: Any, y: Any) -> Any:
@@ -288,6 +297,14 @@ class Judge:
                 X_in, y_in = sampler.fit_resample(X_in, y_in)
             made.append((X_in, y_in, X[out], out))
         return made, time.perf_counter() - start
+
+
+def _mean_log_proba(models: list[Any], X: Any) -> Any:
+    """Return logarithms of the models' mean probabilities, (cells, classes)."""
+    found = [log_proba(model, X) for model in models]
+    if len(found) == 1:
+        return found[0]
+    return logsumexp(found, axis=0) - np.log(len(found))
 
 
 def message(error: Exception) -> str:

@@ -93,6 +93,8 @@ class Unit:
             "seed": self.seed,
             "versions": self.versions,
         }
+        if self.spec.sets > 1:  # keys of strategies of one set are older than the others
+            content["sets"] = self.spec.sets
         if self.study.tuned:  # keys of studies with fixed settings are older than the others
             content["tuned"] = {c: dict(CLASSIFIERS[c].grid) for c in self.study.classifiers}
         text = json.dumps(content, sort_keys=True, default=str)
@@ -115,12 +117,19 @@ class Unit:
         X, y = self.dataset.X[np.ix_(cells, self.genes)], self.dataset.y[cells]
         return float(separation(X, y, self.fold.rare, self.study.seed))
 
-    def build(self) -> strategies.Strategy:
-        """Build the strategy; the oracle alone is given the cells held out for it."""
+    def build(self, number: int = 0) -> strategies.Strategy:
+        """Build the strategy; the oracle alone is given the cells held out for it.
+
+        Parameters
+        ----------
+        number : int, default=0
+            Of the set of cells that it draws.
+        """
         wanted: Any = self.study.sampling_strategy
         if self.spec.share != 1:
             wanted = Share(wanted, self.spec.share)
-        built = strategies.build_strategy(self.spec.name, wanted, self.seed, self.spec.params)
+        seed = self.seed if number == 0 else _seed_of_set(self.seed, number)
+        built = strategies.build_strategy(self.spec.name, wanted, seed, self.spec.params)
         if (pretrained := getattr(built.sampler, "generator", None)) is not None:
             require_unseen(pretrained, self.dataset, self.fold)
             built = replace(built, sampler=Named(built.sampler, self.dataset.genes[self.genes]))
@@ -129,6 +138,11 @@ class Unit:
             X = self.dataset.X[np.ix_(held_out, self.genes)]
             built.sampler.reserve = X, self.dataset.y[held_out]
         return built
+
+
+def _seed_of_set(seed: int, number: int) -> int:
+    text = f"{seed}|set {number}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 def run_unit(unit: Unit) -> Record:
@@ -155,13 +169,17 @@ def _run(unit: Unit) -> Record:
     X, y, test = unit.cells()
     base = _base(unit)
     strategy, error, more = strategies.Strategy(), "", X[:0]
+    others: list[tuple[Any, Any]] = []
     try:
         strategy = unit.build()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with Measure() as cost:
                 if strategy.sampler is not None:
-                    X, y = strategy.sampler.fit_resample(X, y)
+                    cells = X, y
+                    X, y = strategy.sampler.fit_resample(*cells)
+                    for number in range(1, unit.spec.sets):
+                        others.append(unit.build(number).sampler.fit_resample(*cells))
         more = X[len(unit.fold.train) :]
         base |= {
             "warnings": texts(caught),
@@ -175,7 +193,7 @@ def _run(unit: Unit) -> Record:
         }
     except Exception as raised:  # whatever a strategy raises becomes its rows' message
         error = message(raised)
-    judge = Judge(unit, strategy, X, y, test)
+    judge = Judge(unit, strategy, X, y, test, others)
     record: Record = {"unit": unit.key, "rows": [], "classes": [], "tallies": []}
     for label in unit.spec.compared:
         tuned = strategy.thresholds or label != unit.spec.label
