@@ -304,7 +304,7 @@ def test_every_study_is_found_with_both_modules():
     folder = Path(registry.__file__).parent
     names = {p.parent.name for p in folder.glob("*/study.py")}
     assert names == {p.parent.name for p in folder.glob("*/view.py")}
-    assert len(names) == 6
+    assert len(names) == 7
     assert names <= set(STUDIES)
     for study in STUDIES.values():
         study.parameters()
