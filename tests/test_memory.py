@@ -53,3 +53,11 @@ def test_limits_of_a_container_count(tmp_path, monkeypatch):
     assert memory.available_memory() == 600
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.available_memory() != 600
+
+
+def test_sparse_cells_that_are_read_at_once_need_room_as_a_dense_matrix(counts, room):
+    X = sparse.csr_matrix(counts[0].astype(np.float32))
+    room(100 * 40 * 4 * 0.99)
+    with pytest.raises(ValueError, match=r"100 cells of 40 genes as a dense.*as_blocks.*out="):
+        make_model().fit(X)
+    make_model().fit([X[:50], X[50:]])  # a stream

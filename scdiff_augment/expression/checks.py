@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scdiff_augment.compute.memory import require_room
+
 
 def refuse_anndata(X: Any) -> None:
     """Point from AnnData to `oversample_adata`."""
@@ -164,7 +166,16 @@ def dense_matrix(X: Any) -> tuple[NDArray, NDArray | None]:
         if all(isinstance(name, str) for name in X.columns):
             genes = X.columns.to_numpy(dtype=str)
         X = X.to_numpy()
-    X = X.toarray() if sparse.issparse(X) else np.asarray(X)
+    if sparse.issparse(X):
+        require_room(
+            X.shape[0] * X.shape[1] * X.dtype.itemsize,
+            f"{X.shape[0]:,} cells of {X.shape[1]:,} genes as a dense matrix, which is how cells "
+            f"are read that are no stream,",
+            "Pass fewer genes, or let cells be read in blocks: LatentDiffusion().fit(path of a "
+            "file, or scdiff_augment.as_blocks(X)), oversample_adata(..., out=...).",
+        )
+        X = X.toarray()
+    X = np.asarray(X)
     require_matrix(X)
     return np.ascontiguousarray(X), genes
 
