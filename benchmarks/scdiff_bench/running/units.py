@@ -62,8 +62,7 @@ class Unit:
     @property
     def seed(self) -> int:
         """Seed of sampler and classifiers: the same for every strategy on a fold."""
-        text = f"{self.study.seed}|{self.dataset.name}|{self.fold.name}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+        return _seed_of(f"{self.study.seed}|{self.dataset.name}|{self.fold.name}")
 
     @property
     def versions(self) -> dict[str, str | int]:
@@ -128,7 +127,7 @@ class Unit:
         wanted: Any = self.study.sampling_strategy
         if self.spec.share != 1:
             wanted = Share(wanted, self.spec.share)
-        seed = self.seed if number == 0 else _seed_of_set(self.seed, number)
+        seed = self.seed if number == 0 else _seed_of(f"{self.seed}|set {number}")
         built = strategies.build_strategy(self.spec.name, wanted, seed, self.spec.params)
         if (pretrained := getattr(built.sampler, "generator", None)) is not None:
             require_unseen(pretrained, self.dataset, self.fold)
@@ -140,8 +139,7 @@ class Unit:
         return built
 
 
-def _seed_of_set(seed: int, number: int) -> int:
-    text = f"{seed}|set {number}"
+def _seed_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 

@@ -18,8 +18,9 @@ from scdiff_bench.statistics.contrasts import Interval, corrected_interval
 
 JOINTLY = "agrees_jointly"
 FOUND = "found"
-FOUND_COLOUR = "#c2571a"
 """Arm whose guidance scales come from the training cells: what `sample` does by default."""
+
+FOUND_COLOUR = "#c2571a"
 
 NEAR, BEHIND = 0.03, 0.15
 """How far joint agreement may be from real cells, and how far that of a combination below them."""
